@@ -1,0 +1,3 @@
+//! Behaves: gives each record back as it came.
+
+guests::guest!(|record| Ok(guests::echo(record)));

@@ -1,0 +1,3 @@
+//! Exports `lifecycle` and panics there unless the config says `init = "ok"`.
+
+guests::init!(panic!("the config must say init = \"ok\""));

@@ -1,0 +1,3 @@
+//! Echoes with a header `version` = `a`.
+
+guests::version!("a");

@@ -1,0 +1,3 @@
+//! Echoes with a header `version` = `b`.
+
+guests::version!("b");
