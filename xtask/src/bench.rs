@@ -1,0 +1,44 @@
+//! `cargo xtask bench`: the throughput benchmark, against a broker of its own.
+//!
+//! Needs what `cargo xtask test` needs. The table it prints is also written
+//! to `target/bench/latest.json`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cargo::{INSTALL, cargo, ensure_toolchain};
+use crate::command;
+use crate::kafka::Owned;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Records in each run
+    #[arg(long)]
+    records: Option<u64>,
+    /// Runs of each case
+    #[arg(long)]
+    runs: Option<u32>,
+}
+
+/// Builds the benchmark, starts a broker, measures, and stops the broker.
+///
+/// # Errors
+/// When the benchmark does not build or fails, or the broker does not come up.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    ensure_toolchain()?;
+    let words = ["bench", "-p", "gregor", "--bench", "throughput", "--locked"];
+    // Built before the broker starts, which would otherwise wait for the compiler.
+    command::run(cargo(words).arg("--no-run"), INSTALL)?;
+    let broker = Owned::start()?;
+    let mut bench = cargo(words);
+    bench.env("KAFKA_BOOTSTRAP", broker.bootstrap()).arg("--");
+    if let Some(records) = args.records {
+        bench.args(["--records", &records.to_string()]);
+    }
+    if let Some(runs) = args.runs {
+        bench.args(["--runs", &runs.to_string()]);
+    }
+    command::run(&mut bench, INSTALL)?;
+    Ok(ExitCode::SUCCESS)
+}

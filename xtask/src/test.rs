@@ -1,0 +1,186 @@
+//! `cargo xtask test`: everything a change has to pass.
+//!
+//! Needs a Rust toolchain, a C compiler and perl (librdkafka and its TLS are
+//! built from source), and Java and Maven for the broker of the integration
+//! tests. Missing parts of the toolchain are added with rustup; Kafka's jars
+//! go to `target/kafka`. The broker is started for the run, on free ports,
+//! unless KAFKA_BOOTSTRAP names one.
+
+use std::env;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::cargo::{INSTALL, Tally, cargo, ensure_toolchain, run_tests};
+use crate::command;
+use crate::kafka::Owned;
+
+const BOOTSTRAP: &str = "KAFKA_BOOTSTRAP";
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only these steps, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "STEPS")]
+    only: Vec<Step>,
+    /// Only tests with this in their name; leaves fmt and lints out
+    filter: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Formatting
+    Fmt,
+    /// Clippy, with warnings as errors
+    Lints,
+    /// The misbehaving plugins that the host's tests load
+    Guests,
+    /// Tests that need no broker
+    Unit,
+    /// The host's tests against a real broker
+    Integration,
+}
+
+const STEPS: [Step; 5] = [Step::Fmt, Step::Lints, Step::Guests, Step::Unit, Step::Integration];
+
+/// Runs the steps asked for, each of them whatever came of those before it,
+/// and prints what passed and failed.
+///
+/// # Errors
+/// When the toolchain lacks something that cannot be added.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    ensure_toolchain()?;
+    let filter = args.filter.as_deref();
+    let (mut total, mut tests) = (Tally::default(), Tally::default());
+    let mut table = format!("{:<12} {:>7} {:>7} {:>8}\n", "step", "passed", "failed", "seconds");
+    for step in STEPS.into_iter().filter(|step| step.is_wanted(&args.only, filter)) {
+        let since = Instant::now();
+        eprintln!("\n== {}", step.name());
+        let tally = step.run(filter).unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            Tally::FAILED
+        });
+        table.push_str(&format!(
+            "{:<12} {:>7} {:>7} {:>8.1}\n",
+            step.name(),
+            tally.passed,
+            tally.failed,
+            since.elapsed().as_secs_f64()
+        ));
+        total += tally;
+        if step.is_tests() {
+            tests += tally;
+        }
+    }
+    if let Some(filter) = filter
+        && tests.none_ran()
+    {
+        eprintln!("error: no test has `{filter}` in its name");
+        total += Tally::FAILED;
+    }
+    println!("\n{table}");
+    println!("{} passed, {} failed", total.passed, total.failed);
+    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Step::Fmt => "fmt",
+            Step::Lints => "lints",
+            Step::Guests => "guests",
+            Step::Unit => "unit",
+            Step::Integration => "integration",
+        }
+    }
+
+    fn is_wanted(self, only: &[Step], filter: Option<&str>) -> bool {
+        if only.is_empty() {
+            filter.is_none() || !matches!(self, Step::Fmt | Step::Lints)
+        } else {
+            only.contains(&self)
+        }
+    }
+
+    fn is_tests(self) -> bool {
+        matches!(self, Step::Unit | Step::Integration)
+    }
+
+    fn run(self, filter: Option<&str>) -> Result<Tally> {
+        match self {
+            Step::Fmt => check("fmt --all --check"),
+            Step::Lints => check("clippy --workspace --all-targets --locked -- -D warnings"),
+            Step::Guests => guests(),
+            Step::Unit => {
+                let mut tally = Tally::default();
+                for words in [
+                    "test --locked --no-fail-fast --workspace --exclude gregor --exclude guests",
+                    "test --locked --no-fail-fast -p last-location --features speed",
+                    "test --locked --no-fail-fast -p gregor --lib --bins",
+                    "test --locked --no-fail-fast -p gregor --doc",
+                ] {
+                    tally += run_tests(cargo(words.split(' ')).args(filter))?;
+                }
+                Ok(tally)
+            }
+            Step::Integration => {
+                let words = ["test", "--locked", "--no-fail-fast", "-p", "gregor", "--test", "*"];
+                let mut command = cargo(words);
+                command.args(filter);
+                let broker = match env::var(BOOTSTRAP) {
+                    Ok(named) => {
+                        eprintln!("Using the broker at {named}, as {BOOTSTRAP} says");
+                        None
+                    }
+                    Err(_) => Some(Owned::start()?),
+                };
+                if let Some(broker) = &broker {
+                    command.env(BOOTSTRAP, broker.bootstrap());
+                }
+                run_tests(&mut command)
+            }
+        }
+    }
+}
+
+/// Builds the plugins that the host's tests load: one check.
+///
+/// # Errors
+/// When cargo cannot be started.
+pub fn guests() -> Result<Tally> {
+    check(
+        "build --locked --target-dir target/plugins --profile plugin --target wasm32-wasip2 \
+         -p guests --examples",
+    )
+}
+
+fn check(words: &str) -> Result<Tally> {
+    let status = command::status(&mut cargo(words.split_whitespace()), INSTALL)?;
+    Ok(if status.success() { Tally::PASSED } else { Tally::FAILED })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(only: &[Step], filter: Option<&str>) -> Vec<&'static str> {
+        let steps = STEPS.into_iter().filter(|step| step.is_wanted(only, filter));
+        steps.map(Step::name).collect()
+    }
+
+    #[test]
+    fn every_step_runs_by_default() {
+        assert_eq!(wanted(&[], None), ["fmt", "lints", "guests", "unit", "integration"]);
+    }
+
+    #[test]
+    fn a_filter_leaves_out_what_is_no_test() {
+        assert_eq!(wanted(&[], Some("cache")), ["guests", "unit", "integration"]);
+    }
+
+    #[test]
+    fn only_the_steps_named_run() {
+        assert_eq!(wanted(&[Step::Unit, Step::Fmt], Some("cache")), ["fmt", "unit"]);
+    }
+}
