@@ -1,0 +1,415 @@
+//! `cargo xtask bench`: the hospital's job, native and through plugins, beside
+//! each other in one run against a real broker (`KAFKA_BOOTSTRAP`).
+//!
+//! Each case is a process of its own, so that its CPU time and memory are its
+//! own. CPU is user plus system time from start to exit, start-up and
+//! compilation included, over the records of the run.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, fs, thread};
+
+use anyhow::{Context, Result, ensure};
+use futures_executor::block_on;
+use gregor::config::Config;
+use gregor::topics::{Topic, Topics};
+use gregor::worker::{self, SenderContext};
+use nix::sys::resource::{UsageWho, getrusage};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+use serde::{Deserialize, Serialize};
+
+const PARTITIONS: i32 = 6;
+const PATIENTS: usize = 10_000;
+const WORKERS: usize = 2;
+const SOURCE: &str = "bench-locations";
+const SINK: &str = "bench-locations-enriched";
+
+fn main() -> Result<()> {
+    let args: Vec<String> = env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    if let [mode, group, records] = args.as_slice()
+        && mode == "native"
+    {
+        return native(group, records.parse()?);
+    }
+    let option = |name: &str, default: usize| -> Result<usize> {
+        let at = args.iter().position(|arg| arg == name);
+        at.map_or(Ok(default), |at| Ok(args.get(at + 1).context("a number after the option")?.parse()?))
+    };
+    let (records, runs) = (option("--records", 2_000_000)?, option("--runs", 3)?);
+    let bench = Bench::new(records)?;
+    bench.load()?;
+    let mut results: Vec<Measured> = Vec::new();
+    for run in 1..=runs {
+        for case in ["native", "patient-location", "last-location"] {
+            let measured = bench.measure(case, run)?;
+            eprintln!(
+                "run {run}: {case:<17} {:>6.2} µs CPU a record, {:>9.0} records/s, {:>4} MiB",
+                measured.cpu_us_per_record, measured.records_per_second, measured.rss_mib
+            );
+            results.push(measured);
+        }
+    }
+    report(&results)
+}
+
+#[derive(Clone, Serialize)]
+struct Measured {
+    name: String,
+    records: usize,
+    cpu_us_per_record: f64,
+    records_per_second: f64,
+    rss_mib: u64,
+}
+
+/// The median run of each case, as a table and as `target/bench/latest.json`.
+fn report(results: &[Measured]) -> Result<()> {
+    let mut medians: Vec<Measured> = Vec::new();
+    for case in ["native", "patient-location", "last-location"] {
+        let mut runs: Vec<_> = results.iter().filter(|measured| measured.name == case).cloned().collect();
+        runs.sort_by(|a, b| a.cpu_us_per_record.total_cmp(&b.cpu_us_per_record));
+        medians.push(runs.swap_remove(runs.len() / 2));
+    }
+    let native = medians[0].cpu_us_per_record;
+    let mut table = comfy_table::Table::new();
+    table.set_header(["median of runs", "CPU µs a record", "× native", "records/s", "memory MiB"]);
+    for measured in &medians {
+        table.add_row([
+            measured.name.clone(),
+            format!("{:.2}", measured.cpu_us_per_record),
+            format!("{:.2}", measured.cpu_us_per_record / native),
+            format!("{:.0}", measured.records_per_second),
+            measured.rss_mib.to_string(),
+        ]);
+    }
+    println!("{table}");
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/bench");
+    fs::create_dir_all(&dir)?;
+    fs::write(dir.join("latest.json"), serde_json::to_vec_pretty(&medians)?)?;
+    println!("also in target/bench/latest.json");
+    Ok(())
+}
+
+struct Bench {
+    bootstrap: String,
+    records: usize,
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(records: usize) -> Result<Bench> {
+        let bootstrap = env::var("KAFKA_BOOTSTRAP").context("KAFKA_BOOTSTRAP is not set: run `cargo xtask bench`")?;
+        let dir = tempfile::tempdir()?;
+        let plugins = dir.path().join("plugins");
+        fs::create_dir(&plugins)?;
+        for (name, component) in gregor::demo_plugins() {
+            fs::write(plugins.join(format!("{name}.wasm")), component)?;
+        }
+        Ok(Bench { bootstrap, records, dir })
+    }
+
+    fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", &self.bootstrap);
+        client
+    }
+
+    /// Records as the peers' loader makes them: keyed JSON of about 79 bytes.
+    fn load(&self) -> Result<()> {
+        self.recreate(SOURCE)?;
+        let producer: BaseProducer = self
+            .client()
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "20")
+            .set("enable.idempotence", "true")
+            .set("queue.buffering.max.messages", "200000")
+            .set("delivery.report.only.error", "true")
+            .create()?;
+        let mut random = Random(42);
+        let mut places: Vec<(i64, i64)> = (0..PATIENTS)
+            .map(|_| (50_000_000 + random.below(3_000_000), 4_000_000 + random.below(3_000_000)))
+            .collect();
+        let mut ts = 1_700_000_000_000_i64;
+        let mut value = String::new();
+        for _ in 0..self.records {
+            let patient = random.below(PATIENTS as i64) as usize;
+            let (lat, lon) = &mut places[patient];
+            *lat += random.below(2001) - 1000;
+            *lon += random.below(2001) - 1000;
+            ts += random.below(3);
+            let key = format!("patient-{patient:05}");
+            value.clear();
+            write!(
+                value,
+                r#"{{"patientId":"{key}","lat":{},"lon":{},"ts":{ts}}}"#,
+                *lat as f64 / 1e6,
+                *lon as f64 / 1e6
+            )?;
+            let mut record = BaseRecord::to(SOURCE).key(&key).payload(&value);
+            while let Err((error, unsent)) = producer.send(record) {
+                ensure!(error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::QueueFull), "{error}");
+                producer.poll(Duration::from_millis(5));
+                record = unsent;
+            }
+        }
+        producer.flush(Duration::from_secs(120))?;
+        eprintln!("loaded {} records into {SOURCE}", self.records);
+        Ok(())
+    }
+
+    fn recreate(&self, topic: &str) -> Result<()> {
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(30)));
+        block_on(admin.delete_topics(&[topic], &options))?;
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let created = block_on(
+                admin.create_topics(&[NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1))], &options),
+            )?;
+            // Still being deleted.
+            if created.iter().all(Result::is_ok) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "topic {topic} cannot be created");
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn measure(&self, case: &str, run: usize) -> Result<Measured> {
+        self.recreate(SINK)?;
+        let group =
+            format!("bench-{case}-{run}-{}", SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs());
+        let mut command = if case == "native" {
+            let mut command = Command::new(env::current_exe()?);
+            command.args(["native", &group, &self.records.to_string()]);
+            command
+        } else {
+            let config = self.dir.path().join(format!("{case}.toml"));
+            fs::write(&config, config_of(&group, &self.bootstrap, case, self.dir.path()))?;
+            let mut command = Command::new(env!("CARGO_BIN_EXE_gregor"));
+            command.args(["run", "--bounded", "--log", "warn", "--config"]).arg(config);
+            command
+        };
+        let before = children_cpu()?;
+        let started = Instant::now();
+        let rss_mib = peak_memory(command.spawn()?)?;
+        let took = started.elapsed();
+        let cpu = children_cpu()? - before;
+        ensure!(self.produced()? == self.records as i64, "{case} did not produce one output for each record");
+        Ok(Measured {
+            name: case.to_owned(),
+            records: self.records,
+            cpu_us_per_record: cpu.as_secs_f64() * 1e6 / self.records as f64,
+            records_per_second: self.records as f64 / took.as_secs_f64(),
+            rss_mib,
+        })
+    }
+
+    fn produced(&self) -> Result<i64> {
+        let consumer: BaseConsumer = self.client().create()?;
+        (0..PARTITIONS)
+            .map(|partition| Ok(consumer.fetch_watermarks(SINK, partition, Duration::from_secs(10))?.1))
+            .sum()
+    }
+}
+
+fn config_of(group: &str, bootstrap: &str, plugin: &str, dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        r#"
+app = "{group}"
+[kafka]
+"bootstrap.servers" = "{bootstrap}"
+[host]
+workers = {WORKERS}
+admin = "off"
+data-dir = "{dir}/data"
+[plugins]
+dir = "{dir}/plugins"
+[[pipeline]]
+name = "bench"
+source = "{SOURCE}"
+sink = "{SINK}"
+[[pipeline.stage]]
+plugin = "{plugin}"
+"#
+    )
+}
+
+/// CPU of all children that have ended.
+fn children_cpu() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let of = |time: nix::sys::time::TimeVal| {
+        Duration::from_secs(time.tv_sec().unsigned_abs()) + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
+    Ok(of(usage.user_time()) + of(usage.system_time()))
+}
+
+/// Waits for `child`; its peak resident memory in MiB.
+fn peak_memory(mut child: Child) -> Result<u64> {
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        if let Some(kib) = fs::read_to_string(&status).ok().and_then(|status| {
+            let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        }) {
+            peak = peak.max(kib / 1024);
+        }
+        if let Some(status) = child.try_wait()? {
+            ensure!(status.success(), "the process ended with {status}");
+            return Ok(peak);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): the same records in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: i64) -> i64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % bound.unsigned_abs()).cast_signed()
+    }
+}
+
+#[derive(Deserialize)]
+struct Location<'a> {
+    #[serde(rename = "patientId")]
+    patient: &'a str,
+    lat: f64,
+    lon: f64,
+    ts: u64,
+}
+
+#[derive(Serialize)]
+struct Enriched<'a> {
+    #[serde(rename = "patientId")]
+    patient: &'a str,
+    lat: f64,
+    lon: f64,
+    ts: u64,
+    count: u64,
+    #[serde(rename = "movedM")]
+    moved: f64,
+    #[serde(rename = "totalM")]
+    total: f64,
+}
+
+#[derive(Clone, Copy)]
+struct Last {
+    lat: f64,
+    lon: f64,
+    count: u64,
+    total: f64,
+}
+
+/// The same job in plain Rust: the same clients and settings, as many
+/// consumers, no plugin, state in a map.
+fn native(group: &str, records: u64) -> Result<()> {
+    let bootstrap = env::var("KAFKA_BOOTSTRAP")?;
+    let text = config_of(group, &bootstrap, "last-location", Path::new("."));
+    let config = Config::parse(&text, "bench", Path::new("."), [], &worker::check_property)?;
+    let done = std::sync::atomic::AtomicU64::new(0);
+    thread::scope(|scope| {
+        let (config, done) = (&config, &done);
+        let threads: Vec<_> =
+            (0..WORKERS).map(|index| scope.spawn(move || native_member(config, index, records, done))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
+    })
+}
+
+fn native_member(config: &Config, index: usize, records: u64, done: &std::sync::atomic::AtomicU64) -> Result<()> {
+    use std::sync::atomic::Ordering::Relaxed;
+    let topics: Topics =
+        [Topic { name: SINK.into(), partitions: PARTITIONS, max_batch_bytes: 1_048_588 }].into_iter().collect();
+    let member: BaseConsumer = worker::member_config(config, index, false).create()?;
+    let sender: BaseProducer<SenderContext> =
+        worker::sender_config(config, index, &topics).create_with_context(SenderContext::default())?;
+    // Shares fixed by hand: a loop this plain would count records twice in a rebalance.
+    let mut share = TopicPartitionList::new();
+    for partition in (0..PARTITIONS).filter(|partition| *partition as usize % WORKERS == index) {
+        share.add_partition_offset(SOURCE, partition, Offset::Beginning)?;
+    }
+    member.assign(&share)?;
+    let mut last: HashMap<String, Last> = HashMap::new();
+    let mut positions: HashMap<i32, i64> = HashMap::new();
+    let mut committed = Instant::now();
+    while done.load(Relaxed) < records {
+        if let Some(polled) = member.poll(Duration::from_millis(50)) {
+            let polled = polled?;
+            let location: Location<'_> = serde_json::from_slice(polled.payload().context("a value")?)?;
+            let before = last.get(location.patient).copied();
+            let moved = before.map_or(0.0, |before| haversine(before.lat, before.lon, location.lat, location.lon));
+            let now = Last {
+                lat: location.lat,
+                lon: location.lon,
+                count: before.map_or(0, |before| before.count) + 1,
+                total: before.map_or(0.0, |before| before.total) + moved,
+            };
+            match last.get_mut(location.patient) {
+                Some(stood) => *stood = now,
+                None => drop(last.insert(location.patient.to_owned(), now)),
+            }
+            let enriched = Enriched {
+                patient: location.patient,
+                lat: location.lat,
+                lon: location.lon,
+                ts: location.ts,
+                count: now.count,
+                moved,
+                total: now.total,
+            };
+            let value = serde_json::to_vec(&enriched)?;
+            let mut record = BaseRecord::to(SINK).key(location.patient).payload(&value);
+            while let Err((_, unsent)) = sender.send(record) {
+                sender.poll(Duration::from_millis(1));
+                record = unsent;
+            }
+            positions.insert(polled.partition(), polled.offset() + 1);
+            done.fetch_add(1, Relaxed);
+        }
+        if committed.elapsed() >= config.delivery.commit_interval {
+            commit(&member, &sender, &mut positions)?;
+            committed = Instant::now();
+        }
+    }
+    commit(&member, &sender, &mut positions)
+}
+
+fn commit(
+    member: &BaseConsumer,
+    sender: &BaseProducer<SenderContext>,
+    positions: &mut HashMap<i32, i64>,
+) -> Result<()> {
+    while sender.flush(Duration::ZERO).is_err() {
+        sender.poll(Duration::from_millis(1));
+    }
+    let mut offsets = TopicPartitionList::new();
+    for (partition, position) in positions.drain() {
+        offsets.add_partition_offset(SOURCE, partition, Offset::Offset(position))?;
+    }
+    if offsets.count() > 0 {
+        member.commit(&offsets, CommitMode::Sync)?;
+    }
+    Ok(())
+}
+
+fn haversine(lat1: f64, lon1: f64, lat2: f64, lon2: f64) -> f64 {
+    let (p1, p2) = (lat1.to_radians(), lat2.to_radians());
+    let (dp, dl) = ((lat2 - lat1).to_radians(), (lon2 - lon1).to_radians());
+    let a = (dp / 2.0).sin().powi(2) + p1.cos() * p2.cos() * (dl / 2.0).sin().powi(2);
+    2.0 * 6_371_000.0 * a.sqrt().min(1.0).asin()
+}

@@ -1,0 +1,94 @@
+//! An admin server for tests.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::{Admin, Health, Metrics, PluginStatus, Status, Views};
+use crate::config::Secret;
+use crate::record::TopicPartition;
+use crate::task::{PartitionState, StageView, View};
+
+/// A host of two workers with partitions 10 and 2 of `locations`, served on a
+/// free port until it is dropped.
+pub struct Served {
+    pub url: String,
+    pub status: Arc<Status>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Served {
+    pub fn start(token: Option<&str>) -> Served {
+        let status = Arc::new(Status {
+            app: "patient-locations".to_owned(),
+            host: "ward-3".to_owned(),
+            version: "1.2.3",
+            started: SystemTime::now() - std::time::Duration::from_secs(90),
+            views: Arc::new(views()),
+            metrics: Metrics::new(),
+            health: Arc::new(Health::new(2)),
+            plugins: Arc::default(),
+        });
+        let plugin = PluginStatus {
+            plugin: "last-location".to_owned(),
+            digest: "0123456789abcdef".repeat(4),
+            since: 1_800_000_000_000,
+            refused: None,
+        };
+        status.plugins.insert(plugin.plugin.clone(), plugin);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let token = token.map(|token| Secret::from(token.to_owned()));
+        let bound = Admin::bind("127.0.0.1:0".parse().unwrap(), token, status.clone());
+        let (address, serve) = runtime.block_on(bound).unwrap();
+        runtime.spawn(serve);
+        Served { url: format!("http://{address}"), status, _runtime: runtime }
+    }
+
+    /// Lets every worker join its group.
+    pub fn join(&self) {
+        (0..self.status.health.workers()).for_each(|worker| self.status.health.joined(worker));
+    }
+
+    /// Makes worker 1 look as if it had hung for two minutes.
+    pub fn hang(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+        self.status.health.beat(1, now - 120_000);
+    }
+}
+
+/// Partition 2 runs and its end is known; partition 10 is held and its is not.
+pub fn views() -> Views {
+    let stage = |plugin: &str, entries, bytes| StageView {
+        pipeline: "locations".to_owned(),
+        stage: plugin.to_owned(),
+        plugin: plugin.to_owned(),
+        digest: "0123456789abcdef".repeat(4),
+        entries,
+        bytes,
+    };
+    let views = Views::new();
+    views.insert(
+        TopicPartition::new("locations", 10),
+        View {
+            worker: 1,
+            state: PartitionState::Held,
+            failure: Some("trap"),
+            position: 7,
+            committed: None,
+            end: None,
+            stages: vec![stage("last-location", 0, 0)],
+        },
+    );
+    views.insert(
+        TopicPartition::new("locations", 2),
+        View {
+            worker: 0,
+            state: PartitionState::Running,
+            failure: None,
+            position: 100,
+            committed: Some(90),
+            end: Some(142),
+            stages: vec![stage("last-location", 3, 500), stage("key-by", 4, 11)],
+        },
+    );
+    views
+}

@@ -1,0 +1,172 @@
+//! Whether the workers live, and whether they can do their work.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Longest time between two beats of a worker that is taken to live. A call of
+/// a plugin may take up to 60 s less the host's own share, and nothing else on
+/// a worker's thread takes as long.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// What each worker last said of itself.
+#[derive(Debug)]
+pub struct Health(Vec<Worker>);
+
+#[derive(Debug)]
+struct Worker {
+    /// Milliseconds since the Unix epoch.
+    beat_ms: AtomicU64,
+    joined: AtomicBool,
+    brokers: AtomicBool,
+}
+
+impl Health {
+    /// `workers` that count as having beaten now, have not joined the group
+    /// yet, and whose brokers answer until [`Health::brokers`] says otherwise.
+    pub fn new(workers: usize) -> Health {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_ms = since_epoch.as_millis() as u64;
+        let worker = |_| Worker {
+            beat_ms: AtomicU64::new(now_ms),
+            joined: AtomicBool::new(false),
+            brokers: AtomicBool::new(true),
+        };
+        Health((0..workers).map(worker).collect())
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.0.len()
+    }
+
+    /// `worker` goes round its loop, at `now_ms` milliseconds since the Unix epoch.
+    pub fn beat(&self, worker: usize, now_ms: u64) {
+        if let Some(worker) = self.0.get(worker) {
+            worker.beat_ms.store(now_ms, Relaxed);
+        }
+    }
+
+    /// `worker` is a member of the group: it has had its first assignment, be
+    /// it an empty one.
+    pub fn joined(&self, worker: usize) {
+        if let Some(worker) = self.0.get(worker) {
+            worker.joined.store(true, Relaxed);
+        }
+    }
+
+    /// Whether any broker answers `worker`.
+    pub fn brokers(&self, worker: usize, answering: bool) {
+        if let Some(worker) = self.0.get(worker) {
+            worker.brokers.store(answering, Relaxed);
+        }
+    }
+
+    /// Whether every worker has beaten within the 60 s before `now_ms`.
+    pub fn alive(&self, now_ms: u64) -> bool {
+        self.silent(now_ms).is_none()
+    }
+
+    /// Whether every worker lives, is a member of the group and reaches its brokers.
+    ///
+    /// # Errors
+    /// One sentence that says what is missing and what to do.
+    pub fn ready(&self, now_ms: u64) -> Result<(), String> {
+        if let Some((worker, silence)) = self.silent(now_ms) {
+            return Err(format!(
+                "worker {worker} has not answered for {} s: restart this host if it does not recover",
+                silence.as_secs()
+            ));
+        }
+        if let Some(worker) = self.0.iter().position(|worker| !worker.brokers.load(Relaxed)) {
+            return Err(format!(
+                "no broker answers worker {worker}: check that Kafka runs and that `bootstrap.servers` in [kafka] names it"
+            ));
+        }
+        if let Some(worker) = self.0.iter().position(|worker| !worker.joined.load(Relaxed)) {
+            return Err(format!(
+                "worker {worker} is not a member of its consumer group yet: wait, or see this host's log if it stays so"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The first worker that is taken for dead, and how long it has been silent.
+    fn silent(&self, now_ms: u64) -> Option<(usize, Duration)> {
+        self.0.iter().enumerate().find_map(|(index, worker)| {
+            let silence = Duration::from_millis(now_ms.saturating_sub(worker.beat_ms.load(Relaxed)));
+            (silence > SILENCE).then_some((index, silence))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000_000;
+
+    fn beating(workers: usize) -> Health {
+        let health = Health::new(workers);
+        (0..workers).for_each(|worker| health.beat(worker, NOW));
+        health
+    }
+
+    #[test]
+    fn a_worker_lives_for_60_seconds_after_its_last_beat() {
+        let health = beating(2);
+        assert!(health.alive(NOW + 60_000));
+        health.beat(0, NOW + 30_000);
+        assert!(!health.alive(NOW + 60_001), "worker 1 is silent");
+        health.beat(1, NOW + 60_001);
+        assert!(health.alive(NOW + 60_001));
+    }
+
+    #[test]
+    fn a_worker_that_never_beats_is_found_dead_and_a_new_one_is_not() {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+        let health = Health::new(1);
+        assert!(health.alive(started));
+        assert!(!health.alive(started + 120_000));
+    }
+
+    #[test]
+    fn a_clock_set_back_kills_nobody() {
+        assert!(beating(1).alive(NOW - 3_600_000));
+    }
+
+    #[test]
+    fn a_host_is_ready_once_every_worker_has_joined() {
+        let health = beating(2);
+        health.joined(0);
+        assert!(health.ready(NOW).unwrap_err().contains("worker 1 is not a member"));
+        health.joined(1);
+        assert_eq!(health.ready(NOW), Ok(()));
+    }
+
+    #[test]
+    fn brokers_that_do_not_answer_take_readiness_but_not_life() {
+        let health = beating(1);
+        health.joined(0);
+        health.brokers(0, false);
+        assert!(health.ready(NOW).unwrap_err().contains("no broker answers worker 0"));
+        assert!(health.alive(NOW));
+        health.brokers(0, true);
+        assert_eq!(health.ready(NOW), Ok(()));
+    }
+
+    #[test]
+    fn a_silent_worker_takes_readiness() {
+        let health = beating(1);
+        health.joined(0);
+        assert!(health.ready(NOW + 61_000).unwrap_err().contains("worker 0 has not answered for 61 s"));
+    }
+
+    #[test]
+    fn a_worker_that_does_not_exist_changes_nothing() {
+        let health = beating(1);
+        health.beat(7, 0);
+        health.joined(7);
+        health.brokers(7, false);
+        assert!(health.alive(NOW));
+    }
+}

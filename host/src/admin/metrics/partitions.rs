@@ -1,0 +1,64 @@
+//! Metrics that are read from the tasks' views when they are asked for.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::metrics::MetricType;
+
+use crate::admin::views::{STATES, Views, sorted, state_name};
+use crate::record::TopicPartition;
+use crate::task::{StageView, View};
+
+/// The views as of one scrape.
+#[derive(Debug)]
+pub struct Partitions(Vec<(TopicPartition, View)>);
+
+impl Partitions {
+    pub fn of(views: &Views) -> Partitions {
+        Partitions(sorted(views))
+    }
+
+    fn stages(&self) -> impl Iterator<Item = (&TopicPartition, &StageView)> {
+        self.0.iter().flat_map(|(id, view)| view.stages.iter().map(move |stage| (id, stage)))
+    }
+}
+
+impl Collector for Partitions {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Records between a partition's position and its end.";
+        let mut lags = encoder.encode_descriptor("consumer_lag", help, None, MetricType::Gauge)?;
+        for (id, view) in &self.0 {
+            if let Some(lag) = view.lag() {
+                let labels = [("topic", &*id.topic), ("partition", &*id.partition.to_string())];
+                lags.encode_family(&labels)?.encode_gauge(&lag)?;
+            }
+        }
+        let help = "1 for the state that a partition is in, 0 for the others.";
+        let mut states = encoder.encode_descriptor("partition_state", help, None, MetricType::Gauge)?;
+        for (id, view) in &self.0 {
+            let partition = id.partition.to_string();
+            for state in STATES {
+                let labels = [("topic", &*id.topic), ("partition", &*partition), ("state", state_name(state))];
+                states.encode_family(&labels)?.encode_gauge(&u64::from(view.state == state))?;
+            }
+        }
+        let help = "Entries in the cache of a stage, for each partition.";
+        let mut entries = encoder.encode_descriptor("state_entries", help, None, MetricType::Gauge)?;
+        for (id, stage) in self.stages() {
+            entries
+                .encode_family(&cache(id, &id.partition.to_string(), stage))?
+                .encode_gauge(&(stage.entries as u64))?;
+        }
+        let help = "Bytes of keys and values in the cache of a stage, for each partition.";
+        let mut bytes = encoder.encode_descriptor("state_bytes", help, None, MetricType::Gauge)?;
+        for (id, stage) in self.stages() {
+            bytes.encode_family(&cache(id, &id.partition.to_string(), stage))?.encode_gauge(&stage.bytes)?;
+        }
+        Ok(())
+    }
+}
+
+fn cache<'a>(id: &'a TopicPartition, partition: &'a str, stage: &'a StageView) -> [(&'a str, &'a str); 4] {
+    [("pipeline", &stage.pipeline), ("stage", &stage.stage), ("topic", &id.topic), ("partition", partition)]
+}

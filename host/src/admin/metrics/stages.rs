@@ -1,0 +1,156 @@
+//! What stages did, summed over all tasks, shown as metrics.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use super::own::Own;
+use crate::task::{BUCKETS, CallTimes, Tally};
+
+/// Kinds of failure that end an instance.
+const TRAPS: [&str; 5] = ["trap", "timeout", "memory-limit", "stack-overflow", "host-call-limit"];
+
+/// The other kinds of failure. All kinds are shown from the start, at zero: a
+/// series that appears at 1 hides its first failure from `increase()`.
+const FAILURES: [&str; 9] = [
+    "reject",
+    "retry",
+    "output-count-limit",
+    "output-bytes-limit",
+    "invalid-output",
+    "topic-not-granted",
+    "no-sink",
+    "output-too-large",
+    "no-instance",
+];
+
+/// A stage's labels.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+pub struct StageLabels {
+    pub pipeline: String,
+    pub stage: String,
+}
+
+/// Totals of all stages. Workers add to it once for each commit.
+#[derive(Debug, Default)]
+pub struct Stages(Mutex<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    stages: BTreeMap<StageLabels, Totals>,
+    own: Own,
+}
+
+#[derive(Debug)]
+struct Totals {
+    ok: u64,
+    failed: BTreeMap<&'static str, u64>,
+    retries: u64,
+    skipped: u64,
+    dead_letters: BTreeMap<&'static str, u64>,
+    times: CallTimes,
+}
+
+impl Default for Totals {
+    fn default() -> Totals {
+        let zeros = || TRAPS.iter().chain(&FAILURES).map(|kind| (*kind, 0)).collect();
+        Totals { ok: 0, failed: zeros(), retries: 0, skipped: 0, dead_letters: zeros(), times: CallTimes::default() }
+    }
+}
+
+impl Stages {
+    pub fn add(&self, pipeline: &str, stage: &str, tally: Tally) {
+        let labels = StageLabels { pipeline: pipeline.to_owned(), stage: stage.to_owned() };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.counts.into_iter().for_each(|counts| all.own.add(&labels, counts));
+        let totals = all.stages.entry(labels).or_default();
+        totals.ok += tally.ok;
+        totals.retries += tally.retries;
+        totals.skipped += tally.skipped;
+        totals.times.add(&tally.times);
+        for (kind, count) in tally.failed {
+            *totals.failed.entry(kind).or_default() += count;
+        }
+        for (kind, count) in tally.dead_letters {
+            *totals.dead_letters.entry(kind).or_default() += count;
+        }
+    }
+}
+
+impl Collector for Stages {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.encode_calls(&mut encoder)?;
+        all.encode_outcomes(&mut encoder)?;
+        all.own.encode(&mut encoder)
+    }
+}
+
+impl All {
+    fn encode_calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut calls = encoder.encode_descriptor(
+            "plugin_calls",
+            "Calls of a plugin, by outcome: ok or the kind of failure.",
+            None,
+            MetricType::Counter,
+        )?;
+        for (labels, totals) in &self.stages {
+            counter(&mut calls, &labels.with("outcome", "ok"), totals.ok)?;
+            for (kind, count) in &totals.failed {
+                counter(&mut calls, &labels.with("outcome", kind), *count)?;
+            }
+        }
+        let help = "Time that calls of a plugin took.";
+        let mut seconds = encoder.encode_descriptor("plugin_call_seconds", help, None, MetricType::Histogram)?;
+        for (labels, totals) in &self.stages {
+            let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(totals.times.buckets).collect();
+            let (sum, count) = (totals.times.sum, totals.times.count());
+            seconds.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        let help = "Calls that ended their instance, by reason.";
+        let mut traps = encoder.encode_descriptor("plugin_traps", help, None, MetricType::Counter)?;
+        for (labels, totals) in &self.stages {
+            for (kind, count) in totals.failed.iter().filter(|(kind, _)| TRAPS.contains(kind)) {
+                counter(&mut traps, &labels.with("reason", kind), *count)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_outcomes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Further tries of records that failed.";
+        let mut retries = encoder.encode_descriptor("retries", help, None, MetricType::Counter)?;
+        for (labels, totals) in &self.stages {
+            counter(&mut retries, labels, totals.retries)?;
+        }
+        let help = "Failed records left out, as the stage's on-failure policy says.";
+        let mut skipped = encoder.encode_descriptor("records_skipped", help, None, MetricType::Counter)?;
+        for (labels, totals) in &self.stages {
+            counter(&mut skipped, labels, totals.skipped)?;
+        }
+        let help = "Failed records sent to the dead-letter topic, by kind of failure.";
+        let mut letters = encoder.encode_descriptor("dead_letters", help, None, MetricType::Counter)?;
+        for (labels, totals) in &self.stages {
+            for (kind, count) in &totals.dead_letters {
+                counter(&mut letters, &labels.with("reason", kind), *count)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl StageLabels {
+    fn with<'a>(&'a self, name: &'a str, value: &'a str) -> [(&'a str, &'a str); 3] {
+        [("pipeline", &self.pipeline), ("stage", &self.stage), (name, value)]
+    }
+}
+
+/// Writes one series of a counter.
+pub fn counter(metric: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, value: u64) -> fmt::Result {
+    metric.encode_family(labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)
+}

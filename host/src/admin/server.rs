@@ -1,0 +1,191 @@
+//! The admin server.
+//!
+//! | route | answers |
+//! |---|---|
+//! | `GET /` | this list |
+//! | `GET /healthz` | 200 while every worker goes round, else 503; open to all |
+//! | `GET /readyz` | 200 while records can flow, else 503 and the reason; open to all |
+//! | `GET /metrics` | OpenMetrics text |
+//! | `GET /api/v1/status` | the host as a whole |
+//! | `GET /api/v1/partitions` | its topic partitions |
+//! | `GET /api/v1/plugins` | its plugins and their versions |
+//!
+//! No route changes anything or reads a request's body.
+
+mod documents;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+
+use super::listener::{Listener, SILENCE};
+use super::{Health, Metrics, Views};
+use crate::config::Secret;
+pub use documents::PluginStatus;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+const ROUTES: &str = "\
+Gregor's admin server.
+
+GET /healthz            whether the workers live
+GET /readyz             whether records can flow
+GET /metrics            metrics, in OpenMetrics text
+GET /api/v1/status      this host as a whole
+GET /api/v1/partitions  its topic partitions
+GET /api/v1/plugins     its plugins and their versions
+";
+
+/// What the server shows: shared with the workers, who keep it up to date.
+pub struct Status {
+    pub app: String,
+    pub host: String,
+    /// Gregor's version.
+    pub version: &'static str,
+    pub started: SystemTime,
+    pub views: Arc<Views>,
+    pub metrics: Metrics,
+    pub health: Arc<Health>,
+    /// By the plugin's name.
+    pub plugins: Arc<dashmap::DashMap<String, PluginStatus>>,
+}
+
+/// The admin server.
+pub struct Admin;
+
+impl Admin {
+    /// Listens on `address`, whose port may be 0 for any free one. The future
+    /// serves until it is dropped; it must run on a tokio runtime with I/O and
+    /// time enabled. Where `token` is given, all routes but the two of health
+    /// ask for it as a bearer token.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub async fn bind(
+        address: SocketAddr,
+        token: Option<Secret>,
+        status: Arc<Status>,
+    ) -> io::Result<(SocketAddr, impl Future<Output = ()> + Send + 'static)> {
+        let listener = TcpListener::bind(address).await?;
+        let bound = listener.local_addr()?;
+        let listener = Listener::new(listener, SILENCE);
+        let serve = async move {
+            // `serve` goes on for ever: failed accepts are tried again.
+            if let Err(error) = axum::serve(listener, router(token, status)).await {
+                tracing::error!(%error, "the admin server ended");
+            }
+        };
+        Ok((bound, serve))
+    }
+}
+
+fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
+    let guarded = Router::new()
+        .route("/", get(ROUTES))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/status", get(host))
+        .route("/api/v1/partitions", get(partitions))
+        .route("/api/v1/plugins", get(plugins))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(from_fn_with_state(token.map(Arc::new), require_token));
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .method_not_allowed_fallback(no_method)
+        .merge(guarded)
+        .with_state(status)
+}
+
+async fn healthz(State(status): State<Arc<Status>>) -> (StatusCode, &'static str) {
+    if status.health.alive(now_ms()) {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "a worker has not answered for 60 s: restart this host\n")
+    }
+}
+
+async fn readyz(State(status): State<Arc<Status>>) -> (StatusCode, String) {
+    match status.health.ready(now_ms()) {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
+}
+
+async fn metrics(State(status): State<Arc<Status>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, OPEN_METRICS)], status.metrics.encode(&status.views))
+}
+
+async fn host(State(status): State<Arc<Status>>) -> Response {
+    Json(documents::Host::of(&status, SystemTime::now())).into_response()
+}
+
+async fn partitions(State(status): State<Arc<Status>>) -> impl IntoResponse {
+    Json(documents::partitions(&status.views))
+}
+
+async fn plugins(State(status): State<Arc<Status>>) -> impl IntoResponse {
+    Json(documents::plugins(&status.plugins))
+}
+
+async fn no_route() -> Response {
+    refuse(StatusCode::NOT_FOUND, "there is no such route: GET / lists those there are")
+}
+
+async fn no_method() -> Response {
+    refuse(StatusCode::METHOD_NOT_ALLOWED, "this route only answers GET")
+}
+
+async fn require_token(
+    State(token): State<Option<Arc<Secret>>>,
+    headers: HeaderMap,
+    request: Request,
+    next: Next,
+) -> Response {
+    let given = headers.get(AUTHORIZATION).and_then(|header| header.as_bytes().split_first_chunk::<7>());
+    let admitted = match (&token, given) {
+        (None, _) => true,
+        (Some(token), Some((scheme, given))) => {
+            scheme.eq_ignore_ascii_case(b"Bearer ") && same(given, token.expose().as_bytes())
+        }
+        (Some(_), None) => false,
+    };
+    if admitted {
+        return next.run(request).await;
+    }
+    let problem = "this route wants the admin token: send `Authorization: Bearer <host.admin-token>`";
+    let mut refused = refuse(StatusCode::UNAUTHORIZED, problem);
+    let challenge = axum::http::HeaderValue::from_static("Bearer realm=\"gregor\"");
+    refused.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    refused
+}
+
+/// Compares in a time that depends on the lengths only, so that a token cannot
+/// be found byte by byte.
+fn same(given: &[u8], token: &[u8]) -> bool {
+    let difference =
+        given.iter().zip(token).fold(0, |difference, (one, other)| std::hint::black_box(difference | (one ^ other)));
+    given.len() == token.len() && difference == 0
+}
+
+fn refuse(status: StatusCode, problem: &str) -> Response {
+    (status, Json(serde_json::json!({ "error": problem }))).into_response()
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+use serde_json::{Value, json};
+
+use crate::admin::fixture::Served;
+use crate::task::PartitionState;
+
+struct Answer {
+    status: u16,
+    content_type: String,
+    challenge: Option<String>,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+fn ask(method: &str, url: &str, authorization: Option<&str>) -> Answer {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build();
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    if let Some(authorization) = authorization {
+        request = request.header("authorization", authorization);
+    }
+    let mut answer = config.new_agent().run(request.body(()).unwrap()).unwrap();
+    let header = |name| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    Answer {
+        status: answer.status().as_u16(),
+        content_type: header("content-type").unwrap_or_default(),
+        challenge: header("www-authenticate"),
+        body: answer.body_mut().read_to_string().unwrap(),
+    }
+}
+
+fn get(served: &Served, route: &str) -> Answer {
+    ask("GET", &format!("{}{route}", served.url), None)
+}
+
+#[test]
+fn healthz_follows_the_workers_beats() {
+    let served = Served::start(None);
+    assert_eq!(get(&served, "/healthz").status, 200);
+    served.hang();
+    let sick = get(&served, "/healthz");
+    assert_eq!(sick.status, 503);
+    assert!(sick.body.contains("restart this host"), "{}", sick.body);
+}
+
+#[test]
+fn readyz_says_what_is_missing() {
+    let served = Served::start(None);
+    let early = get(&served, "/readyz");
+    assert_eq!(early.status, 503);
+    assert!(early.body.contains("worker 0 is not a member"), "{}", early.body);
+    served.join();
+    assert_eq!(get(&served, "/readyz").status, 200);
+    served.status.health.brokers(1, false);
+    let cut_off = get(&served, "/readyz");
+    assert_eq!(cut_off.status, 503);
+    assert!(cut_off.body.contains("bootstrap.servers"), "{}", cut_off.body);
+}
+
+#[test]
+fn metrics_are_open_metrics_text() {
+    let served = Served::start(None);
+    served.status.metrics.consumed("locations", 7);
+    let answer = get(&served, "/metrics");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert!(answer.body.contains("gregor_records_consumed_total{topic=\"locations\"} 7\n"), "{}", answer.body);
+    assert!(answer.body.ends_with("# EOF\n"));
+}
+
+#[test]
+fn status_sums_the_host_up() {
+    let served = Served::start(None);
+    let status = get(&served, "/api/v1/status").json();
+    assert!(status["uptime_seconds"].as_u64().is_some_and(|seconds| (90..150).contains(&seconds)), "{status}");
+    let mut timeless = status;
+    timeless.as_object_mut().unwrap().remove("uptime_seconds");
+    let expected = json!({
+        "app": "patient-locations", "host": "ward-3", "version": "1.2.3", "workers": 2,
+        "partitions": {"running": 1, "held": 1}, "lag": null,
+    });
+    assert_eq!(timeless, expected);
+}
+
+#[test]
+fn lag_is_summed_once_every_end_is_known() {
+    let served = Served::start(None);
+    served.status.views.iter_mut().for_each(|mut view| view.end = Some(view.position + 5));
+    assert_eq!(get(&served, "/api/v1/status").json()["lag"], 10);
+}
+
+#[test]
+fn partitions_are_listed_by_topic_and_number() {
+    let served = Served::start(None);
+    let listed = get(&served, "/api/v1/partitions").json();
+    let numbers: Vec<_> = listed.as_array().unwrap().iter().map(|entry| entry["partition"].clone()).collect();
+    assert_eq!(numbers, [2, 10]);
+    let mut second = listed[1].clone();
+    let stages = second.as_object_mut().unwrap().remove("stages").unwrap();
+    let expected = json!({
+        "topic": "locations", "partition": 10, "worker": 1, "state": "held", "failure": "trap",
+        "position": 7, "committed": null, "end": null, "lag": null,
+    });
+    assert_eq!(second, expected);
+    assert_eq!(stages[0]["stage"], "last-location");
+    assert_eq!(listed[0]["lag"], 42);
+}
+
+#[test]
+fn a_state_has_one_name_in_documents_and_metrics() {
+    let served = Served::start(None);
+    for state in crate::admin::views::STATES {
+        served.status.views.iter_mut().for_each(|mut view| view.state = state);
+        let listed = get(&served, "/api/v1/partitions").json();
+        assert_eq!(listed[0]["state"], crate::admin::views::state_name(state));
+    }
+    assert_eq!(served.status.views.iter().filter(|view| view.state == PartitionState::Finished).count(), 2);
+}
+
+#[test]
+fn plugins_are_listed_by_name_with_their_last_refusal() {
+    let served = Served::start(None);
+    let mut other = served.status.plugins.get("last-location").unwrap().clone();
+    other.plugin = "key-by".to_owned();
+    other.refused = Some("no component".to_owned());
+    served.status.plugins.insert(other.plugin.clone(), other);
+    let listed = get(&served, "/api/v1/plugins").json();
+    assert_eq!((&listed[0]["plugin"], &listed[0]["refused"]), (&json!("key-by"), &json!("no component")));
+    let digest = "0123456789abcdef".repeat(4);
+    let expected =
+        json!({"plugin": "last-location", "digest": digest, "since": 1_800_000_000_000_u64, "refused": null});
+    assert_eq!(listed[1], expected);
+}
+
+#[test]
+fn every_route_of_the_first_page_is_there() {
+    let served = Served::start(None);
+    served.join();
+    let page = get(&served, "/");
+    let routes: Vec<_> = page.body.lines().filter_map(|line| line.strip_prefix("GET ")).collect();
+    assert_eq!(routes.len(), 6, "{}", page.body);
+    for route in routes {
+        let route = route.split_whitespace().next().unwrap();
+        assert_eq!(get(&served, route).status, 200, "{route}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_refused_as_json() {
+    let served = Served::start(None);
+    let unknown = get(&served, "/api/v2/status");
+    assert_eq!((unknown.status, unknown.content_type.as_str()), (404, "application/json"));
+    assert_eq!(unknown.json()["error"], "there is no such route: GET / lists those there are");
+    for route in ["/api/v1/status", "/healthz"] {
+        let posted = ask("POST", &format!("{}{route}", served.url), None);
+        assert_eq!(posted.status, 405, "{route}");
+        assert_eq!(posted.json()["error"], "this route only answers GET", "{route}");
+    }
+}
+
+#[test]
+fn a_token_guards_all_but_health() {
+    let served = Served::start(Some("s3cret"));
+    served.join();
+    for open in ["/healthz", "/readyz"] {
+        assert_eq!(get(&served, open).status, 200, "{open}");
+    }
+    for route in ["/", "/metrics", "/api/v1/status", "/api/v1/partitions", "/api/v1/plugins", "/nowhere"] {
+        let url = format!("{}{route}", served.url);
+        let refused = ask("GET", &url, None);
+        assert_eq!(refused.status, 401, "{route}");
+        assert_eq!(refused.challenge.as_deref(), Some("Bearer realm=\"gregor\""), "{route}");
+        assert!(refused.json()["error"].as_str().unwrap().contains("Authorization: Bearer"), "{route}");
+        for wrong in
+            ["Bearer s3cre", "Bearer s3cret2", "Bearer S3cret", "Bearer ", "Bearer", "Basic s3cret", "s3cret", ""]
+        {
+            assert_eq!(ask("GET", &url, Some(wrong)).status, 401, "{route} with `{wrong}`");
+        }
+        let admitted = ask("GET", &url, Some("Bearer s3cret")).status;
+        assert_eq!(admitted, if route == "/nowhere" { 404 } else { 200 }, "{route}");
+    }
+    assert_eq!(ask("GET", &format!("{}/metrics", served.url), Some("bearer s3cret")).status, 200);
+}
+
+#[test]
+fn an_address_in_use_is_an_error() {
+    let served = Served::start(None);
+    let address = served.url.trim_start_matches("http://").parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let second = runtime.block_on(crate::admin::Admin::bind(address, None, served.status.clone()));
+    assert_eq!(second.err().map(|error| error.kind()), Some(std::io::ErrorKind::AddrInUse));
+}

@@ -1,0 +1,28 @@
+//! `gregor config check`
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::ConfigArgs;
+
+#[derive(Subcommand)]
+pub enum ConfigCommand {
+    /// Check a configuration file, all of it at once, without connecting anywhere
+    Check {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
+
+pub fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
+    let ConfigCommand::Check { config: args } = command;
+    let config = args.load()?;
+    println!("{} is fine", args.config.display());
+    for pipeline in &config.pipelines {
+        let stages: Vec<_> = pipeline.stages.iter().map(|stage| stage.name.as_str()).collect();
+        let sink = pipeline.sink.as_deref().unwrap_or("(topics of its stages)");
+        println!("  {}: {} -> {} -> {sink}", pipeline.name, pipeline.source, stages.join(" -> "));
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,118 @@
+//! The command line: one file for each subcommand.
+
+mod config;
+mod demo;
+mod plugin;
+mod run;
+mod status;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ConfigErrors};
+use crate::error::HostError;
+use crate::worker;
+
+/// WebAssembly plugins over Kafka records: sandboxed, in order, swapped without stopping.
+#[derive(Parser)]
+#[command(version, propagate_version = true, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What the host logs, to standard error: a level, or tracing's directives
+    #[arg(long, global = true, env = "GREGOR_LOG", default_value = "info,librdkafka=warn", value_name = "FILTER")]
+    log: String,
+    /// How log lines look
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show it all on this machine, with nothing else running
+    Demo(demo::DemoArgs),
+    /// Process records as the configuration says, until stopped
+    Run(run::RunArgs),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Look at plugins
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+    /// Show a running host's partitions and plugins
+    Status(status::StatusArgs),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gregor demo                              no broker needed: an in-process one
+  gregor run --config gregor.toml
+  gregor run --bounded                     up to the end offsets found at start
+  gregor config check --config gregor.toml
+  gregor plugin check plugins/mine.wasm
+  gregor status
+
+Exit codes: 0 done; 1 it could not go on; 2 usage or configuration; 3 Kafka is
+not reachable or a topic is missing; 4 a plugin is missing or refused.";
+
+/// Where the configuration is.
+#[derive(clap::Args)]
+struct ConfigArgs {
+    /// The configuration file; `GREGOR__SECTION__KEY` variables override it
+    #[arg(long, short, env = "GREGOR_CONFIG", default_value = "gregor.toml", value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Config, ConfigErrors> {
+        load(&self.config)
+    }
+}
+
+fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    let env =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Config::load(path, env, &worker::check_property)
+}
+
+/// Runs a command; its errors become one line each and an exit code.
+pub fn run(cli: Cli) -> ExitCode {
+    if let Err(error) = start_log(&cli.log, cli.log_format) {
+        eprintln!("error: --log: {error}");
+        return ExitCode::from(2);
+    }
+    let outcome = match cli.command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Config(command) => config::run(&command),
+        Command::Plugin(command) => plugin::run(&command),
+        Command::Status(args) => status::run(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        let code = error.downcast_ref::<HostError>().map(HostError::exit_code);
+        let config = error.downcast_ref::<ConfigErrors>().map(|_| 2);
+        ExitCode::from(code.or(config).unwrap_or(1))
+    })
+}
+
+fn start_log(filter: &str, format: LogFormat) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(filter)?)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! `gregor status`: what a running host's admin server says of it.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::Context;
+use clap::Args;
+use comfy_table::{Table, presets};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use ureq::http::Uri;
+
+/// A server on a busy host answers in milliseconds; a container's health check
+/// must end before the next one starts.
+const PATIENCE: Duration = Duration::from_secs(5);
+const SHORT_DIGEST: usize = 12;
+
+const NOT_WELL: u8 = 1;
+const CONFIGURATION: u8 = 2;
+const NOT_REACHABLE: u8 = 3;
+
+/// Shows a running host's partitions and plugins.
+///
+/// Exit codes: 0 it answered, 1 it answered with an error, 2 it wants a token,
+/// 3 it cannot be reached. With --quiet: 0 it is ready, 1 it is not.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Where the host's admin server listens
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9640")]
+    admin: String,
+    /// The environment variable that holds the admin server's token
+    #[arg(long, value_name = "NAME", default_value = "GREGOR_ADMIN_TOKEN")]
+    token_env: String,
+    /// Print the documents of the admin API as one JSON object
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+    /// Print nothing but errors; for health checks
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Runs `gregor status`.
+///
+/// # Errors
+/// When standard output cannot be written, or the server answers with
+/// something that is not its API.
+pub fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
+    let token = std::env::var(&args.token_env).ok().map(|token| token.trim().to_owned());
+    let code = match show(&args, token.filter(|token| !token.is_empty()), &mut io::stdout().lock()) {
+        Ok(()) => 0,
+        Err(Failed::Answer { code, problem }) => {
+            eprintln!("error: {problem}");
+            code
+        }
+        Err(Failed::Other(error)) => return Err(error),
+    };
+    Ok(ExitCode::from(code))
+}
+
+/// Why there is nothing to show.
+#[derive(Debug)]
+enum Failed {
+    /// The server's answer, or that there was none, and the exit code for it.
+    Answer {
+        code: u8,
+        problem: String,
+    },
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Failed {
+        Failed::Other(error.into())
+    }
+}
+
+fn show(args: &StatusArgs, token: Option<String>, out: &mut impl Write) -> Result<(), Failed> {
+    let api = Api::new(args, token)?;
+    if args.quiet {
+        // A health check knows two answers only: ready, and anything else.
+        return api.get("/readyz").map(|_| ()).map_err(|failed| match failed {
+            Failed::Answer { problem, .. } => Failed::Answer { code: NOT_WELL, problem },
+            other => other,
+        });
+    }
+    let [status, partitions, plugins] =
+        [api.document("status")?, api.document("partitions")?, api.document("plugins")?];
+    if args.json {
+        let merged = json!({ "status": status, "partitions": partitions, "plugins": plugins });
+        serde_json::to_writer_pretty(&mut *out, &merged)?;
+        return Ok(writeln!(out)?);
+    }
+    let foreign = || format!("{} answers, but not as this version of gregor's admin server does", api.base);
+    let status: Status = serde_json::from_value(status).with_context(foreign)?;
+    let partitions: Vec<Partition> = serde_json::from_value(partitions).with_context(foreign)?;
+    let plugins: Vec<Plugin> = serde_json::from_value(plugins).with_context(foreign)?;
+    writeln!(out, "{}", status.line())?;
+    writeln!(out, "{}", partition_table(&partitions))?;
+    writeln!(out, "{}", plugin_table(&plugins))?;
+    for plugin in &plugins {
+        if let Some(reason) = &plugin.refused {
+            writeln!(out, "The last version of {} was refused: {}", plugin.plugin, printable(reason))?;
+        }
+    }
+    Ok(())
+}
+
+/// The admin server of one host.
+struct Api {
+    agent: ureq::Agent,
+    base: String,
+    token: Option<String>,
+    token_env: String,
+}
+
+impl Api {
+    fn new(args: &StatusArgs, token: Option<String>) -> Result<Api, Failed> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            // The host is named by its own address; a proxy for the outside
+            // would neither reach it nor may it see the token.
+            .proxy(None)
+            .timeout_global(Some(PATIENCE))
+            .build();
+        let given = &args.admin;
+        let address = if given.contains("://") { given.clone() } else { format!("http://{given}") };
+        let served = |uri: &Uri| uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
+        if !address.parse().is_ok_and(|uri| served(&uri)) {
+            let problem = format!("--admin {given} is not an address: write it as http://HOST:PORT");
+            return Err(Failed::Answer { code: CONFIGURATION, problem });
+        }
+        let base = address.trim_end_matches('/').to_owned();
+        Ok(Api { agent: config.into(), base, token, token_env: args.token_env.clone() })
+    }
+
+    fn document(&self, name: &str) -> Result<Value, Failed> {
+        let body = self.get(&format!("/api/v1/{name}"))?;
+        let foreign = || format!("{} answers, but not as gregor's admin server does", self.base);
+        Ok(serde_json::from_str(&body).with_context(foreign)?)
+    }
+
+    /// The body of a route's answer.
+    fn get(&self, route: &str) -> Result<String, Failed> {
+        let mut request = self.agent.get(format!("{}{route}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut answer = request.call().map_err(|error| self.not_reachable(&error))?;
+        let body = answer.body_mut().read_to_string().map_err(|error| self.not_reachable(&error))?;
+        match answer.status().as_u16() {
+            200 => Ok(body),
+            401 => Err(Failed::Answer {
+                code: CONFIGURATION,
+                problem: format!(
+                    "{} wants a token: set {} to the host's `host.admin-token`",
+                    self.base, self.token_env
+                ),
+            }),
+            status => {
+                let problem = format!("{}{route} answers {status}: {}", self.base, printable(body.trim()));
+                Err(Failed::Answer { code: NOT_WELL, problem })
+            }
+        }
+    }
+
+    fn not_reachable(&self, error: &ureq::Error) -> Failed {
+        let problem = format!(
+            "no host answers at {} ({error}): check that it runs and that --admin names its `host.admin` address",
+            self.base
+        );
+        Failed::Answer { code: NOT_REACHABLE, problem }
+    }
+}
+
+#[derive(Deserialize)]
+struct Status {
+    app: String,
+    host: String,
+    version: String,
+    uptime_seconds: u64,
+    workers: usize,
+    lag: Option<i64>,
+}
+
+impl Status {
+    fn line(&self) -> String {
+        let Status { app, host, version, workers, .. } = self;
+        let uptime = humantime::format_duration(Duration::from_secs(self.uptime_seconds));
+        format!("{app} on {host}: gregor {version}, up {uptime}, workers {workers}, lag {}", known(self.lag))
+    }
+}
+
+#[derive(Deserialize)]
+struct Partition {
+    topic: String,
+    partition: i32,
+    worker: usize,
+    state: String,
+    failure: Option<String>,
+    position: i64,
+    committed: Option<i64>,
+    lag: Option<i64>,
+    stages: Vec<Stage>,
+}
+
+#[derive(Deserialize)]
+struct Stage {
+    entries: u64,
+}
+
+#[derive(Deserialize)]
+struct Plugin {
+    plugin: String,
+    digest: String,
+    since: u64,
+    refused: Option<String>,
+}
+
+fn partition_table(partitions: &[Partition]) -> Table {
+    let mut table = table(["topic", "partition", "worker", "state", "position", "committed", "lag", "entries"]);
+    for partition in partitions {
+        let state = match &partition.failure {
+            Some(failure) => format!("{} ({failure})", partition.state),
+            None => partition.state.clone(),
+        };
+        table.add_row([
+            partition.topic.clone(),
+            partition.partition.to_string(),
+            partition.worker.to_string(),
+            state,
+            partition.position.to_string(),
+            known(partition.committed),
+            known(partition.lag),
+            partition.stages.iter().map(|stage| stage.entries).sum::<u64>().to_string(),
+        ]);
+    }
+    table
+}
+
+fn plugin_table(plugins: &[Plugin]) -> Table {
+    let mut table = table(["plugin", "digest", "since"]);
+    for plugin in plugins {
+        let digest: String = plugin.digest.chars().take(SHORT_DIGEST).collect();
+        let since = UNIX_EPOCH.checked_add(Duration::from_millis(plugin.since)).unwrap_or(UNIX_EPOCH);
+        let since = humantime::format_rfc3339_seconds(since).to_string();
+        table.add_row([plugin.plugin.clone(), digest, since]);
+    }
+    table
+}
+
+fn table<const N: usize>(columns: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(columns);
+    table
+}
+
+fn known(number: Option<i64>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+/// Text that may hold a plugin's own words, without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars().map(|symbol| if symbol.is_control() { ' ' } else { symbol }).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+//! The configuration of a host: one TOML file, `gregor.toml`, with overrides
+//! from the environment.
+//!
+//! ```text
+//! gregor.toml ─► document   every value with its place
+//!      variables ─► env     put in as if the file held them
+//!                  parts    each table, key by key; kind and quantity judge the values
+//!                  check    contradictions between keys
+//!                    └────► a Config, or all problems
+//! ```
+//!
+//! Every value carries its place from the first step to the last, so that any
+//! problem names the line or the variable that holds it. Nothing stops at the
+//! first problem: a user repairs a file once.
+//!
+//! Keys in the file are the fields below in kebab case (`data_dir` is
+//! `data-dir`). Durations are written with their unit (`"200ms"`, `"1s"`,
+//! `"5m"`), sizes likewise (`"64MiB"`, `"1GiB"`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod check;
+mod document;
+mod env;
+mod error;
+mod kafka;
+mod kind;
+mod machine;
+mod parts;
+mod quantity;
+mod read;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConfigError, ConfigErrors, Place};
+pub use kafka::KafkaProperties;
+
+/// Everything a host is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The application's name: group id, prefix of transactional ids and
+    /// namespace of its state. Required; `[a-z0-9][a-z0-9-]{0,62}`.
+    pub app: String,
+    /// The client's properties as `[kafka]` gives them. `bootstrap.servers`
+    /// is always there.
+    pub kafka: KafkaProperties,
+    /// `[host]`: this process.
+    pub host: Host,
+    /// `[delivery]`: what a crash may cost.
+    pub delivery: Delivery,
+    /// `[plugins]`: where plugins are found and which are accepted.
+    pub plugins: Plugins,
+    /// `[[pipeline]]`, in the file's order. At least one; names are unique.
+    pub pipelines: Vec<Pipeline>,
+}
+
+/// One process, its workers and its admin server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The name of this host, unique in its group. Default: the machine's
+    /// name, or `gregor` where that is unknown. `[A-Za-z0-9._-]`, at most 128.
+    pub id: String,
+    /// Consumer-group members in this process: 1 to 256. Default: the
+    /// available cores, at most 4.
+    pub workers: usize,
+    /// Folder of state, compiled plugins and the audit log. Default: `data`
+    /// beside the config file.
+    pub data_dir: PathBuf,
+    /// Address of the admin server; `None` where the file says `"off"`.
+    /// Default: `127.0.0.1:9640`.
+    pub admin: Option<SocketAddr>,
+    /// Token that the admin server asks for. Required where `admin` is not a
+    /// loopback address. Default: none.
+    pub admin_token: Option<Secret>,
+    /// Whether the admin server may be reached without TLS from other
+    /// machines. Default: false.
+    pub insecure: bool,
+    /// Most plugin instances alive at once, over all tasks: 1 to 10,000.
+    /// Default: 256.
+    pub max_instances: u32,
+    /// Longest wait for the brokers and the source topics at start: 1 s to
+    /// 1 h. Default: 30 s.
+    pub start_timeout: Duration,
+    /// Longest time from the stop signal to the end of the process: 1 s to
+    /// 10 min. Default: 10 s.
+    pub shutdown_timeout: Duration,
+}
+
+/// What a crash may cost, and how often offsets are committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Default: at least once.
+    pub guarantee: Guarantee,
+    /// Longest time between two commits of a worker: 10 ms to 60 s.
+    /// Default: 200 ms.
+    pub commit_interval: Duration,
+}
+
+/// Which outputs a reader of the sink may see after a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Guarantee {
+    /// None lost; some may come twice.
+    AtLeastOnce,
+    /// None lost and none twice, for readers of committed records.
+    ExactlyOnce,
+}
+
+/// Where plugins are found and which are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plugins {
+    /// The watched folder. Default: `plugins` beside the config file.
+    pub dir: PathBuf,
+    /// Largest plugin accepted, in bytes: 1 KiB to 1 GiB. Default: 64 MiB.
+    pub max_size: u64,
+    /// Public keys whose signatures are accepted; where it is not empty,
+    /// unsigned plugins are refused. Default: empty.
+    pub trusted_keys: Vec<String>,
+}
+
+/// A source topic, the stages its records go through, and a sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pipeline {
+    /// Required; `[a-z0-9][a-z0-9-]{0,62}`, unique in the file.
+    pub name: String,
+    /// The topic read. Required.
+    pub source: String,
+    /// Where a group without committed offsets begins. Default: earliest.
+    pub start: Start,
+    /// The topic that takes outputs which name no topic of their own.
+    /// Default: none.
+    pub sink: Option<String>,
+    /// The topic that takes failed records. Default: none.
+    pub dead_letter: Option<String>,
+    /// Whether outputs carry headers that name the source record and the
+    /// plugin's version. Default: false.
+    pub provenance: bool,
+    /// The plugins each record goes through, in order. At least one; names
+    /// are unique in the pipeline.
+    pub stages: Vec<Stage>,
+}
+
+/// Where a group without committed offsets begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Start {
+    /// At the oldest record that the topic still holds.
+    Earliest,
+    /// After the newest record.
+    Latest,
+}
+
+/// A plugin's place in a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// `[a-z0-9][a-z0-9-]{0,62}`. Default: the plugin's name.
+    pub name: String,
+    /// The plugin, found as `<plugins.dir>/<plugin>.wasm`. Required;
+    /// `[a-z0-9][a-z0-9-]{0,62}`.
+    pub plugin: String,
+    /// The cache of this stage.
+    pub state: State,
+    /// Topics besides the sink that the plugin may write to. Default: none.
+    pub topics: Vec<String>,
+    /// What one call may use.
+    pub limits: Limits,
+    /// How long an instance lives. Default: with its task.
+    pub isolation: Isolation,
+    /// What happens to a record that fails for good. Default: dead letter
+    /// where the pipeline names a topic for it, else hold.
+    pub on_failure: OnFailure,
+    /// How often and when a failed record is tried again.
+    pub retry: Retry,
+    /// The least severe log lines of the plugin that are kept; `None` keeps
+    /// none, which is the default: a plugin's lines may hold what a record
+    /// holds.
+    pub log: Option<LogLevel>,
+    /// What the plugin reads through `wasi:config`. Default: empty.
+    pub config: BTreeMap<String, String>,
+}
+
+/// The cache of a stage, for each topic partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Default: memory.
+    pub backend: Backend,
+    /// Whether changes go to a compacted topic too. Default: false.
+    pub changelog: bool,
+    /// Most bytes, keys and values together, that one task's cache holds:
+    /// 1 KiB to 1 TiB. Default: 256 MiB.
+    pub max_bytes: u64,
+    /// Largest value, in bytes: 1 to 1 GiB, and not above `max_bytes`.
+    /// Default: 1 MiB, or `max_bytes` where that is less.
+    pub max_value: u64,
+}
+
+/// What holds a stage's cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// The host's memory; gone when the process ends.
+    Memory,
+    /// A store under `host.data-dir`.
+    Disk,
+    /// Redis or Valkey.
+    Redis,
+}
+
+/// What one call of a plugin may use. A breach fails the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest call: 10 ms to 60 s. Default: 1 s.
+    pub timeout: Duration,
+    /// Linear memory of an instance, in bytes: 1 MiB to 4 GiB.
+    /// Default: 64 MiB.
+    pub memory: u64,
+    /// Most outputs of one record: 1 to 100,000. Default: 1,000.
+    pub outputs: u32,
+    /// Most bytes in the outputs of one record: 1 KiB to 1 GiB.
+    /// Default: 8 MiB.
+    pub output_bytes: u64,
+    /// Most log lines kept of one record: 0 to 100,000. Default: 100.
+    pub log_lines: u32,
+}
+
+/// How long an instance lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// As long as its task, from record to record.
+    Task,
+    /// For one record.
+    Record,
+}
+
+/// What happens to a record that fails for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OnFailure {
+    /// It goes to the pipeline's dead-letter topic.
+    DeadLetter,
+    /// It is counted and left out.
+    Skip,
+    /// Its partition waits, until a new version of the plugin lands.
+    Hold,
+}
+
+/// How often and when a record is tried again. The wait doubles from
+/// `backoff` up to `max_backoff`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries after the first: 0 to 1,000. Default: 5.
+    pub attempts: u32,
+    /// Wait before the first of them: 1 ms to 1 h. Default: 100 ms.
+    pub backoff: Duration,
+    /// Longest wait: 1 ms to 1 h, not below `backoff`. Default: 10 s, or
+    /// `backoff` where that is more.
+    pub max_backoff: Duration,
+}
+
+/// The severity of a plugin's log line, least severe first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// A value that is shown to nobody: `Debug` prints `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself, for the one place that compares or sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Self(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Says whether the Kafka client takes a property: `Err` holds the client's
+/// own words on why it does not.
+pub type KafkaProperty<'a> = &'a dyn Fn(&str, &str) -> Result<(), String>;
+
+impl Config {
+    /// Reads the file at `path` and the variables of `env` that start with
+    /// `GREGOR__`.
+    ///
+    /// # Errors
+    /// Every problem of the file and of the variables at once; or the one
+    /// problem that keeps the file from being read or from being TOML.
+    pub fn load(
+        path: &Path,
+        env: impl IntoIterator<Item = (String, String)>,
+        kafka_property: KafkaProperty<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigErrors::unreadable(path, &e))?;
+        let dir = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, &path.display().to_string(), dir, env, kafka_property)
+    }
+
+    /// Reads the text of a config file. `origin` stands before the line in
+    /// problems; relative paths resolve against `dir`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(
+        text: &str,
+        origin: &str,
+        dir: &Path,
+        env: impl IntoIterator<Item = (String, String)>,
+        kafka_property: KafkaProperty<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut document = document::parse(text, origin)?;
+        kafka::join_dotted_keys(&mut document);
+        let mut problems = env::merge(&mut document, env);
+        let config = parts::config(&document, dir, kafka_property, &mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(ConfigErrors::in_order(problems)) }
+    }
+}

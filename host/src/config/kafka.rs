@@ -1,0 +1,134 @@
+//! `[kafka]`: the client's own properties, word for word.
+
+use std::collections::{BTreeMap, btree_map};
+use std::fmt;
+
+use super::document::{Item, Table, Value};
+use super::read::Reader;
+use super::{Guarantee, KafkaProperty};
+
+/// Properties of librdkafka, by name. `Debug` shows no secret's value.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct KafkaProperties(BTreeMap<String, String>);
+
+impl KafkaProperties {
+    /// The value of a property, if the file gives it.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(String::as_str)
+    }
+
+    /// The brokers to start from, `host:port` joined by commas.
+    pub fn bootstrap_servers(&self) -> &str {
+        self.get(BOOTSTRAP_SERVERS).unwrap_or_default()
+    }
+
+    /// All properties, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a KafkaProperties {
+    type Item = (&'a str, &'a str);
+    type IntoIter =
+        std::iter::Map<btree_map::Iter<'a, String, String>, fn((&'a String, &'a String)) -> (&'a str, &'a str)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+}
+
+impl FromIterator<(String, String)> for KafkaProperties {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(properties: I) -> Self {
+        Self(properties.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for KafkaProperties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(key, value)| (key, if is_secret(key) { "***" } else { value });
+        f.debug_map().entries(self.iter().map(shown)).finish()
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    const MARKS: [&str; 6] = ["password", "passphrase", "secret", "token", "key.pem", "oauthbearer.config"];
+    MARKS.iter().any(|mark| key.contains(mark))
+}
+
+const BOOTSTRAP_SERVERS: &str = "bootstrap.servers";
+
+/// Properties that Gregor answers for itself, and why or where.
+const OWN: &[(&str, &str)] = &[
+    ("group.id", "it is `app`; change that"),
+    ("group.instance.id", "each worker is a member of its own, and one id would fence the others"),
+    ("group.protocol", "the workers' rebalance is written for the classic protocol"),
+    ("partition.assignment.strategy", "the workers' rebalance is cooperative-sticky"),
+    ("enable.auto.commit", "offsets are committed once the outputs are flushed"),
+    ("auto.commit.interval.ms", "write delivery.commit-interval"),
+    ("auto.commit.enable", "offsets are committed once the outputs are flushed"),
+    ("enable.auto.offset.store", "offsets are committed once the outputs are flushed"),
+    ("auto.offset.reset", "write `start` in the pipeline"),
+    ("enable.partition.eof", "the end of a partition is told by position"),
+    ("transactional.id", "it is made of `app`, host.id and the worker"),
+    ("enable.idempotence", "without it a retry could repeat or reorder outputs, so it is on"),
+    ("acks", "every output waits for all replicas in sync, so that none is lost"),
+    ("request.required.acks", "every output waits for all replicas in sync, so that none is lost"),
+    ("delivery.report.only.error", "the delivery of each output is counted"),
+    ("metadata.broker.list", "it is another name of \"bootstrap.servers\"; write that"),
+];
+
+/// Under exactly once only.
+const OWN_IN_TRANSACTIONS: &[(&str, &str)] = &[("isolation.level", "exactly-once reads committed records only")];
+
+/// Makes one key of each path: `ssl.ca.location = "x"` without quotes is a
+/// table in TOML, and the property that the user meant all the same.
+pub(super) fn join_dotted_keys(root: &mut Table) {
+    if let Some(Item { value: Value::Table(kafka), .. }) = root.items.get_mut("kafka") {
+        for (key, item) in std::mem::take(&mut kafka.items) {
+            insert_joined(kafka, key, item);
+        }
+    }
+}
+
+fn insert_joined(kafka: &mut Table, key: String, item: Item) {
+    match item.value {
+        Value::Table(inner) => {
+            for (rest, item) in inner.items {
+                insert_joined(kafka, format!("{key}.{rest}"), item);
+            }
+        }
+        _ => {
+            kafka.items.insert(key, item);
+        }
+    }
+}
+
+/// Reads `[kafka]`. The client judges each property that is not Gregor's own.
+pub(super) fn properties(reader: &mut Reader<'_>, guarantee: Guarantee, accepts: KafkaProperty<'_>) -> KafkaProperties {
+    let properties = reader.scalars();
+    for (key, value) in &properties {
+        let own = OWN.iter().chain(match guarantee {
+            Guarantee::AtLeastOnce => &[],
+            Guarantee::ExactlyOnce => OWN_IN_TRANSACTIONS,
+        });
+        if let Some((_, why)) = own.into_iter().find(|(name, _)| name == key) {
+            reader.refuse(key, "is Gregor's to set", format!("leave it out: {why}"));
+        } else if let Err(problem) = accepts(key, value) {
+            let problem =
+                if is_secret(key) && !value.is_empty() { problem.replace(value.as_str(), "***") } else { problem };
+            let cure = "librdkafka's CONFIGURATION.md lists its properties and their values";
+            reader.refuse(key, problem, cure);
+        }
+    }
+    match properties.iter().find(|(key, _)| key == BOOTSTRAP_SERVERS) {
+        Some((_, servers)) if !servers.trim().is_empty() => {}
+        _ if reader.has("metadata.broker.list") => {}
+        found => {
+            let problem = if found.is_some() { "is empty" } else { "is missing" };
+            let cure = "name at least one broker: \"bootstrap.servers\" = \"localhost:9092\"";
+            reader.refuse(BOOTSTRAP_SERVERS, problem, cure);
+        }
+    }
+    properties.into_iter().collect()
+}

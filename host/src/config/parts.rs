@@ -1,0 +1,188 @@
+//! Each table of the file, key by key, with its ranges and defaults.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::document::Table;
+use super::error::ConfigError;
+use super::kind::{self, boolean, choice, whole};
+use super::quantity::{duration, size};
+use super::read::{self, Reader};
+use super::{
+    Backend, Config, Delivery, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure, Pipeline,
+    Plugins, Retry, Stage, Start, State, check, kafka, machine,
+};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const HOUR: Duration = Duration::from_secs(3_600);
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Reads the whole document. What comes back stands only if `problems` stays
+/// empty: defaults and blanks are in the place of what was wrong.
+pub(super) fn config(root: &Table, dir: &Path, accepts: KafkaProperty<'_>, problems: &mut Vec<ConfigError>) -> Config {
+    read::table(root, String::new(), problems, |r| {
+        let app = r.required("app", kind::name, "add app = \"my-app\": it becomes the group's id");
+        let host = r.table("host", |r| host(r, dir));
+        let delivery = r.table("delivery", delivery);
+        Config {
+            app: app.unwrap_or_default(),
+            kafka: r.table("kafka", |r| kafka::properties(r, delivery.guarantee, accepts)),
+            host,
+            delivery,
+            plugins: r.table("plugins", |r| plugins(r, dir)),
+            pipelines: r.tables(
+                "pipeline",
+                "pipeline",
+                "add a [[pipeline]] with `name`, `source` and a [[pipeline.stage]]",
+                pipeline,
+            ),
+        }
+    })
+}
+
+fn host(r: &mut Reader<'_>, dir: &Path) -> Host {
+    let host = Host {
+        id: r.get("id", kind::host_id).unwrap_or_else(machine::name),
+        workers: r.get("workers", whole(1..=256)).unwrap_or_else(machine::workers),
+        data_dir: dir.join(r.get("data-dir", kind::string).unwrap_or_else(|| "data".into())),
+        admin: r.get("admin", kind::admin_address).unwrap_or(Some(([127, 0, 0, 1], 9640).into())),
+        admin_token: r.get("admin-token", kind::token),
+        insecure: r.get("insecure", boolean).unwrap_or(false),
+        max_instances: r.get("max-instances", whole(1..=10_000)).unwrap_or(256),
+        start_timeout: r.get("start-timeout", duration(s(1)..=HOUR)).unwrap_or(s(30)),
+        shutdown_timeout: r.get("shutdown-timeout", duration(s(1)..=s(600))).unwrap_or(s(10)),
+    };
+    check::admin(r, host.admin, host.insecure);
+    host
+}
+
+fn delivery(r: &mut Reader<'_>) -> Delivery {
+    const GUARANTEES: &[(&str, Guarantee)] =
+        &[("at-least-once", Guarantee::AtLeastOnce), ("exactly-once", Guarantee::ExactlyOnce)];
+    let delivery = Delivery {
+        guarantee: r.get("guarantee", choice(GUARANTEES)).unwrap_or(Guarantee::AtLeastOnce),
+        commit_interval: r.get("commit-interval", duration(ms(10)..=s(60))).unwrap_or(ms(200)),
+    };
+    check::guarantee(r, delivery.guarantee);
+    delivery
+}
+
+fn plugins(r: &mut Reader<'_>, dir: &Path) -> Plugins {
+    let plugins = Plugins {
+        dir: dir.join(r.get("dir", kind::string).unwrap_or_else(|| "plugins".into())),
+        max_size: r.get("max-size", size(KIB..=GIB)).unwrap_or(64 * MIB),
+        trusted_keys: r.list("trusted-keys", kind::string),
+    };
+    check::trusted_keys(r, &plugins.trusted_keys);
+    plugins
+}
+
+fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
+    const STARTS: &[(&str, Start)] = &[("earliest", Start::Earliest), ("latest", Start::Latest)];
+    let name = r.required("name", kind::name, "add name = \"...\"");
+    let source = r.required("source", kind::topic, "add source = \"...\", the topic to read");
+    let source = source.unwrap_or_default();
+    let pipeline = Pipeline {
+        name: name.unwrap_or_default(),
+        start: r.get("start", choice(STARTS)).unwrap_or(Start::Earliest),
+        sink: r.get("sink", kind::topic),
+        dead_letter: r.get("dead-letter", kind::topic),
+        provenance: r.get("provenance", boolean).unwrap_or(false),
+        stages: {
+            let dead_letter = r.has("dead-letter");
+            r.tables(
+                "stage",
+                "pipeline.stage",
+                "add a [[pipeline.stage]] with `plugin` below the pipeline",
+                |r, before| stage(r, before, &source, dead_letter),
+            )
+        },
+        source,
+    };
+    check::pipeline(r, &pipeline, before);
+    pipeline
+}
+
+/// `dead_letter` tells whether the pipeline names a topic for dead letters.
+fn stage(r: &mut Reader<'_>, before: &[Stage], source: &str, dead_letter: bool) -> Stage {
+    const ISOLATIONS: &[(&str, Isolation)] = &[("task", Isolation::Task), ("record", Isolation::Record)];
+    const POLICIES: &[(&str, OnFailure)] =
+        &[("dead-letter", OnFailure::DeadLetter), ("skip", OnFailure::Skip), ("hold", OnFailure::Hold)];
+    const LEVELS: &[(&str, Option<LogLevel>)] = &[
+        ("off", None),
+        ("error", Some(LogLevel::Error)),
+        ("warn", Some(LogLevel::Warn)),
+        ("info", Some(LogLevel::Info)),
+        ("debug", Some(LogLevel::Debug)),
+        ("trace", Some(LogLevel::Trace)),
+    ];
+    let plugin = r.required("plugin", kind::name, "add plugin = \"...\", its file's name without .wasm");
+    let plugin = plugin.unwrap_or_default();
+    let policy = if dead_letter { OnFailure::DeadLetter } else { OnFailure::Hold };
+    let stage = Stage {
+        name: r.get("name", kind::name).unwrap_or_else(|| plugin.clone()),
+        plugin,
+        state: r.table("state", state),
+        topics: r.list("topics", kind::topic),
+        limits: limits(r),
+        isolation: r.get("isolation", choice(ISOLATIONS)).unwrap_or(Isolation::Task),
+        on_failure: r.get("on-failure", choice(POLICIES)).unwrap_or(policy),
+        retry: r.table("retry", retry),
+        log: r.get("log", choice(LEVELS)).flatten(),
+        config: r.table("config", |r| r.scalars()).into_iter().collect(),
+    };
+    check::stage(r, &stage, before, source, dead_letter);
+    stage
+}
+
+/// They stand among the stage's own keys.
+fn limits(r: &mut Reader<'_>) -> Limits {
+    Limits {
+        timeout: r.get("timeout", duration(ms(10)..=s(60))).unwrap_or(s(1)),
+        memory: r.get("memory", size(MIB..=4 * GIB)).unwrap_or(64 * MIB),
+        outputs: r.get("outputs", whole(1..=100_000)).unwrap_or(1_000),
+        output_bytes: r.get("output-bytes", size(KIB..=GIB)).unwrap_or(8 * MIB),
+        log_lines: r.get("log-lines", whole(0..=100_000)).unwrap_or(100),
+    }
+}
+
+fn state(r: &mut Reader<'_>) -> State {
+    const BACKENDS: &[(&str, Backend)] =
+        &[("memory", Backend::Memory), ("disk", Backend::Disk), ("redis", Backend::Redis)];
+    let backend = r.get("backend", choice(BACKENDS)).unwrap_or(Backend::Memory);
+    let changelog = r.get("changelog", boolean).unwrap_or(false);
+    let max_bytes = r.get("max-bytes", size(KIB..=1_024 * GIB));
+    let max_value = r.get("max-value", size(1..=GIB));
+    let state = State {
+        backend,
+        changelog,
+        max_bytes: max_bytes.unwrap_or(max_value.unwrap_or(0).max(256 * MIB)),
+        max_value: max_value.unwrap_or(MIB.min(max_bytes.unwrap_or(MIB))),
+    };
+    check::state(r, &state);
+    state
+}
+
+fn retry(r: &mut Reader<'_>) -> Retry {
+    let attempts = r.get("attempts", whole(0..=1_000)).unwrap_or(5);
+    let given = (r.get("backoff", duration(ms(1)..=HOUR)), r.get("max-backoff", duration(ms(1)..=HOUR)));
+    // A default gives way to what is written beside it.
+    let (backoff, max_backoff) = match given {
+        (Some(backoff), Some(max)) => (backoff, max),
+        (Some(backoff), None) => (backoff, backoff.max(s(10))),
+        (None, Some(max)) => (max.min(ms(100)), max),
+        (None, None) => (ms(100), s(10)),
+    };
+    let retry = Retry { attempts, backoff, max_backoff };
+    check::retry(r, &retry);
+    retry
+}

@@ -1,0 +1,171 @@
+//! Values that are well formed, and still cannot stand: names, loops, what is
+//! Gregor's own and what is not built.
+
+use super::*;
+
+#[test]
+fn names_and_topics_have_their_letters() {
+    let name = "use a to z, 0 to 9 and -, at most 63 of them, and no - first";
+    for bad in ["Patients", "a b", "-a", "a_b", "ü", &"a".repeat(64)] {
+        let line = problem(&LEAST.replace("app = \"a\"", &format!("app = \"{bad}\"")));
+        assert_eq!(line, format!("gregor.toml:1: app: {bad:?} is not a name; {name}"));
+        let line = problem(&LEAST.replace("name = \"p\"", &format!("name = \"{bad}\"")));
+        assert_eq!(line, format!("gregor.toml:5: pipeline[0].name: {bad:?} is not a name; {name}"));
+        let line = problem(&LEAST.replace("plugin = \"s\"", &format!("plugin = \"{bad}\"")));
+        assert_eq!(line, format!("gregor.toml:8: pipeline.p.stage[0].plugin: {bad:?} is not a name; {name}"));
+        let line = problem(&with_stage(&format!("name = \"{bad}\"")));
+        assert_eq!(line, format!("gregor.toml:9: pipeline.p.stage[0].name: {bad:?} is not a name; {name}"));
+    }
+    for bad in [".", "..", "a b", "a/b", &"a".repeat(250)] {
+        for key in ["sink", "dead-letter"] {
+            let line = problem(&with_pipeline(&format!("{key} = \"{bad}\"")));
+            let told = format!("gregor.toml:7: pipeline.p.{key}: {bad:?} is not the name of a topic; ");
+            assert!(line.starts_with(&told), "{line}");
+        }
+        let line = problem(&LEAST.replace("source = \"in\"", &format!("source = \"{bad}\"")));
+        assert!(line.starts_with("gregor.toml:6: pipeline.p.source: "), "{line}");
+    }
+    let longest = accepted(&with_pipeline(&format!("sink = \"{}\"", "A._-".repeat(62))), &[]);
+    assert_eq!(longest.pipelines[0].sink.as_ref().map(String::len), Some(248));
+    assert_eq!(accepted(&LEAST.replace("\"a\"", &format!("\"{}\"", "a".repeat(63))), &[]).app.len(), 63);
+    let line = problem(&with_table("[host]\nid = \"ward 3\""));
+    assert!(line.starts_with("gregor.toml:5: host.id: \"ward 3\" is not the name of a host; "), "{line}");
+}
+
+#[test]
+fn names_are_given_once() {
+    let second = "[[pipeline]]\nname = \"p\"\nsource = \"in\"\n[[pipeline.stage]]\nplugin = \"s\"\n";
+    assert_eq!(
+        problem(&format!("{LEAST}{second}")),
+        "gregor.toml:10: pipeline.p.name: a pipeline above is called \"p\" too; give each pipeline a name of its own"
+    );
+    assert_eq!(
+        problem(&with_stage("[[pipeline.stage]]\nplugin = \"s\"")),
+        "gregor.toml:9: pipeline.p.stage.s.name: a stage above is called \"s\" too; give this stage a `name` of its own"
+    );
+    accepted(&with_stage("[[pipeline.stage]]\nplugin = \"s\"\nname = \"again\""), &[]);
+}
+
+#[test]
+fn a_pipeline_does_not_write_to_its_own_source() {
+    let loops = "which the pipeline would then read back for ever";
+    for key in ["sink", "dead-letter"] {
+        assert_eq!(
+            problem(&with_pipeline(&format!("{key} = \"in\""))),
+            format!("gregor.toml:7: pipeline.p.{key}: is the source \"in\", {loops}; name another topic")
+        );
+    }
+    assert_eq!(
+        problem(&with_stage("topics = [\"other\", \"in\"]")),
+        format!("gregor.toml:9: pipeline.p.stage.s.topics: \"in\" is the source, {loops}; leave it out")
+    );
+}
+
+#[test]
+fn pipelines_on_one_source_start_alike() {
+    let second =
+        "[[pipeline]]\nname = \"q\"\nsource = \"in\"\nstart = \"latest\"\n[[pipeline.stage]]\nplugin = \"s\"\n";
+    assert_eq!(
+        problem(&format!("{LEAST}{second}")),
+        "gregor.toml:12: pipeline.q.start: pipeline \"p\" reads \"in\" from another start; give both the same `start`: pipelines on one source share its offsets"
+    );
+}
+
+#[test]
+fn limits_that_contradict_each_other_are_refused() {
+    assert_eq!(
+        problem(&with_stage("on-failure = \"dead-letter\"")),
+        "gregor.toml:9: pipeline.p.stage.s.on-failure: \"dead-letter\" needs a topic, and the pipeline names none; add `dead-letter = \"topic\"` to the pipeline, or write \"hold\" or \"skip\""
+    );
+    assert_eq!(
+        problem(&with_stage("retry = { backoff = \"11s\", max-backoff = \"10s\" }")),
+        "gregor.toml:9: pipeline.p.stage.s.retry.backoff: is more than max-backoff; lower it, or raise max-backoff"
+    );
+    assert_eq!(
+        problem(&with_stage("state = { max-bytes = \"1MiB\", max-value = \"2MiB\" }")),
+        "gregor.toml:9: pipeline.p.stage.s.state.max-value: is more than max-bytes, so such a value never fits; lower it, or raise max-bytes"
+    );
+}
+
+#[test]
+fn kafka_properties_are_judged_by_gregor_and_by_the_client() {
+    for key in [
+        "group.id",
+        "group.instance.id",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.idempotence",
+        "enable.partition.eof",
+        "auto.offset.reset",
+        "transactional.id",
+        "partition.assignment.strategy",
+        "metadata.broker.list",
+        "acks",
+        "group.protocol",
+    ] {
+        let line = problem(&with_kafka(&format!("\"{key}\" = \"x\"")));
+        let told = format!("gregor.toml:4: kafka.{key}: is Gregor's to set; leave it out: ");
+        assert!(line.starts_with(&told), "{line}");
+    }
+    accepted(&with_kafka("\"isolation.level\" = \"read_committed\""), &[]);
+    let errors = refused(
+        &with_kafka("\"isolation.level\" = \"read_uncommitted\"\n[delivery]\nguarantee = \"exactly-once\""),
+        &[],
+    );
+    assert!(errors.contains("gregor.toml:4: kafka.isolation.level: is Gregor's to set; "), "{errors}");
+    assert_eq!(
+        problem(&with_kafka("\"no.such.property\" = 1")),
+        "gregor.toml:4: kafka.no.such.property: no such property: \"no.such.property\"; librdkafka's CONFIGURATION.md lists its properties and their values"
+    );
+    assert_eq!(
+        problem(&with_kafka("linger.ms = \"soon\"")),
+        "gregor.toml:4: kafka.linger.ms: invalid value \"soon\" for \"linger.ms\"; librdkafka's CONFIGURATION.md lists its properties and their values"
+    );
+    let line = problem(&with_kafka("\"linger.ms\" = [1]"));
+    assert!(line.starts_with("gregor.toml:4: kafka.linger.ms: is an array, not a string; "), "{line}");
+}
+
+#[test]
+fn an_admin_server_that_others_can_reach_is_guarded() {
+    assert_eq!(
+        refused(&with_table("[host]\nadmin = \"0.0.0.0:9640\""), &[]),
+        "\
+gregor.toml:4: host.admin-token: is missing, and 0.0.0.0:9640 can be reached from other machines; set a token, best by GREGOR__HOST__ADMIN_TOKEN, or listen at 127.0.0.1
+gregor.toml:5: host.admin: 0.0.0.0:9640 can be reached from other machines, and TLS is not built in this version; listen at 127.0.0.1, or write insecure = true where the network is trusted
+2 problems in the configuration"
+    );
+    let guarded = with_table("[host]\nadmin = \"0.0.0.0:9640\"\nadmin-token = \"t\"\ninsecure = true");
+    assert_eq!(accepted(&guarded, &[]).host.admin, Some(([0, 0, 0, 0], 9640).into()));
+    accepted(&with_table("[host]\nadmin = \"[::1]:9640\""), &[]);
+    let line = problem(&with_table("[host]\nadmin = \"localhost\""));
+    assert!(line.starts_with("gregor.toml:5: host.admin: \"localhost\" is no address; "), "{line}");
+}
+
+#[test]
+fn what_is_not_built_yet_says_so() {
+    for (text, place) in [
+        (
+            with_table("[delivery]\nguarantee = \"exactly-once\""),
+            "gregor.toml:5: delivery.guarantee: exactly-once is not built",
+        ),
+        (
+            with_stage("state = { backend = \"disk\" }"),
+            "gregor.toml:9: pipeline.p.stage.s.state.backend: only memory is built",
+        ),
+        (
+            with_stage("state = { backend = \"redis\" }"),
+            "gregor.toml:9: pipeline.p.stage.s.state.backend: only memory is built",
+        ),
+        (
+            with_stage("state = { changelog = true }"),
+            "gregor.toml:9: pipeline.p.stage.s.state.changelog: changelog topics are not built",
+        ),
+        (
+            with_table("[plugins]\ntrusted-keys = [\"k\"]"),
+            "gregor.toml:5: plugins.trusted-keys: signatures are not checked",
+        ),
+    ] {
+        let line = problem(&text);
+        assert!(line.starts_with(place) && line.contains(" in this version"), "{line}");
+    }
+}

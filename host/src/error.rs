@@ -1,0 +1,76 @@
+//! Errors, named by their consequence; each says what to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+
+use crate::config::ConfigErrors;
+use crate::plugin::Refused;
+
+/// Why a host did not start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    #[error(
+        "no broker answered at {servers} within {waited:?} ({reason}): check that it runs and that `bootstrap.servers` in [kafka] names it"
+    )]
+    Unreachable { servers: String, waited: Duration, reason: String },
+    #[error(
+        "{role} topic `{topic}` does not exist at {servers}: create it, for instance with `kafka-topics.sh --bootstrap-server {servers} --create --topic {topic} --partitions 6`"
+    )]
+    MissingTopic { role: &'static str, topic: String, servers: String },
+    #[error("the Kafka client refused its configuration: {0}")]
+    Client(KafkaError),
+    #[error("plugin `{plugin}`: {path} {problem}")]
+    PluginFile { plugin: String, path: PathBuf, problem: String },
+    #[error("plugin `{plugin}` ({path}) was refused: {refused}")]
+    PluginRefused { plugin: String, path: PathBuf, refused: Box<Refused> },
+    #[error(
+        "the pool of plugin instances could not be reserved: {0}: lower `host.max-instances` or a stage's `memory`"
+    )]
+    Pool(String),
+    #[error(
+        "the admin server cannot listen on {address}: {problem}: name another address with `host.admin`, or \"off\""
+    )]
+    Admin { address: String, problem: std::io::Error },
+    #[error("worker {worker} ended: {error}")]
+    Worker { worker: usize, error: WorkerError },
+    #[error(
+        "the workers did not end within {0:?} (`host.shutdown-timeout`); what they had not committed is processed again"
+    )]
+    ShutdownTimeout(Duration),
+    #[error("a thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl HostError {
+    /// The process's exit code: 1 it could not go on, 2 configuration, 3 Kafka, 4 plugin.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            HostError::Config(_) => 2,
+            HostError::Unreachable { .. } | HostError::MissingTopic { .. } | HostError::Client(_) => 3,
+            HostError::PluginFile { .. } | HostError::PluginRefused { .. } => 4,
+            _ => 1,
+        }
+    }
+}
+
+/// Why a worker cannot go on. Nothing is lost: the process ends with offsets
+/// committed only up to what was delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("{0}")]
+    Client(KafkaError),
+    #[error(
+        "the brokers refused an output for topic {topic} for good ({reason}): its record will be processed again after a restart"
+    )]
+    Undeliverable { topic: String, reason: String },
+    #[error("the group does not take this member any more ({0})")]
+    Fenced(KafkaError),
+    #[error("the brokers deny it: {0}: grant this principal read on its source topics and group, write on its outputs")]
+    Denied(KafkaError),
+    #[error("it panicked")]
+    Panicked,
+}

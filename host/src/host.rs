@@ -1,0 +1,290 @@
+//! One host: starts the workers, the watch over plugins and the admin server,
+//! and ends them.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, Sender};
+use dashmap::DashMap;
+use hashbrown::HashMap;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Runtime;
+
+use crate::admin::{Admin, Health, Metrics, Status, Views};
+use crate::config::Config;
+use crate::deploy::{self, Deployer, Loader, PluginStatuses, Watch};
+use crate::error::{HostError, WorkerError};
+use crate::plugin::Engine;
+use crate::record::TopicPartition;
+use crate::task::{Context, Plan, Versions};
+use crate::topics::{self, Topics};
+use crate::worker::{self, Command, MemberContext, SenderContext, Shared, Worker};
+
+/// A worker's stack: a guest's calls run on it, and host calls below them.
+const WORKER_STACK: usize = 8 << 20;
+/// How often a bounded run looks whether it is done.
+const BOUNDED_LOOK: Duration = Duration::from_millis(200);
+
+/// How a host is started, besides its configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Process up to the end offsets found at start, then stop.
+    pub bounded: bool,
+}
+
+/// Why a running host is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Someone asked for it.
+    Asked,
+    /// A bounded run has committed everything up to its end.
+    Bounded,
+}
+
+/// A running host.
+pub struct Host {
+    config: Config,
+    /// Commands to each worker.
+    workers: Vec<Sender<Command>>,
+    threads: Vec<JoinHandle<()>>,
+    ended: Receiver<(usize, Result<(), WorkerError>)>,
+    shared: Arc<Shared>,
+    plugins: PluginStatuses,
+    admin: Option<SocketAddr>,
+    /// Asks the group about its offsets, in a bounded run.
+    probe: Option<BaseConsumer>,
+    /// Hangs up to end the watch.
+    _watch: Sender<()>,
+    /// The admin server's.
+    _runtime: Runtime,
+}
+
+impl Host {
+    /// Checks topics, loads plugins, then starts the workers.
+    ///
+    /// # Errors
+    /// Everything that keeps it from running, with what to do.
+    pub fn start(config: Config, options: Options) -> Result<Host, HostError> {
+        let plans: Arc<[Arc<Plan>]> = config.pipelines.iter().map(|pipeline| Arc::new(Plan::new(pipeline))).collect();
+        let memory = config.pipelines.iter().flat_map(|pipeline| &pipeline.stages).map(|stage| stage.limits.memory);
+        let engine = Engine::new(config.host.max_instances, memory.max().unwrap_or_default())
+            .map_err(|error| HostError::Pool(format!("{error:#}")))?;
+        let loader = Loader::new(engine.clone(), plans.clone(), &config.plugins);
+        let versions = loader.load_all()?;
+        let topics = Arc::new(topics::discover(&config, &plans)?);
+        let bounds = options.bounded.then(|| ends(&config, &plans, &topics)).transpose()?;
+        let probe = options.bounded.then(|| worker::base_config(&config).set("group.id", &config.app).create());
+        let shared = Arc::new(Shared {
+            views: Arc::new(Views::default()),
+            metrics: Metrics::new(),
+            health: Arc::new(Health::new(config.host.workers)),
+            shelf: DashMap::new(),
+            bounds,
+        });
+        let plugins: PluginStatuses = Arc::default();
+        for version in versions.values() {
+            plugins.insert(version.plugin().to_owned(), deploy::running_status(version.plugin(), version.digest()));
+        }
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()?;
+        let admin = start_admin(&config, &runtime, &shared, &plugins)?;
+
+        let (over, ended) = crossbeam_channel::unbounded();
+        let mut host = Host {
+            workers: Vec::new(),
+            threads: Vec::new(),
+            ended,
+            shared: shared.clone(),
+            plugins: plugins.clone(),
+            admin,
+            probe: probe.transpose().map_err(HostError::Client)?,
+            _watch: crossbeam_channel::bounded(0).0,
+            _runtime: runtime,
+            config,
+        };
+        for index in 0..host.config.host.workers {
+            host.start_worker(index, &engine, &plans, &topics, &versions, over.clone())?;
+        }
+        let deployer = Deployer::new(loader, host.workers.clone(), versions, plugins, shared.metrics.clone());
+        let (hang_up, stop) = crossbeam_channel::bounded(0);
+        host._watch = hang_up;
+        std::thread::Builder::new().name("deploy".into()).spawn(move || Watch::new(deployer).run(&stop))?;
+        Ok(host)
+    }
+
+    fn start_worker(
+        &mut self,
+        index: usize,
+        engine: &Engine,
+        plans: &Arc<[Arc<Plan>]>,
+        topics: &Arc<Topics>,
+        versions: &Versions,
+        over: Sender<(usize, Result<(), WorkerError>)>,
+    ) -> Result<(), HostError> {
+        let (command, commands) = crossbeam_channel::unbounded();
+        let bounded = self.shared.bounds.is_some();
+        let member = worker::member_config(&self.config, index, bounded)
+            .create_with_context(MemberContext::default())
+            .map_err(HostError::Client)?;
+        let sender = worker::sender_config(&self.config, index, topics)
+            .create_with_context(SenderContext::default())
+            .map_err(HostError::Client)?;
+        let worker = Worker::new(worker::Parts {
+            index,
+            member,
+            sender,
+            commands,
+            plans: plans.clone(),
+            versions: versions.clone(),
+            context: Context {
+                engine: engine.clone(),
+                topics: topics.clone(),
+                worker: format!("{}/{index}", self.config.host.id).into(),
+            },
+            shared: self.shared.clone(),
+            commit_interval: self.config.delivery.commit_interval,
+        });
+        let run = move || {
+            let result = std::panic::catch_unwind(AssertUnwindSafe(|| worker.run()));
+            // Nobody listens any more when the host has given up waiting.
+            drop(over.send((index, result.unwrap_or(Err(WorkerError::Panicked)))));
+        };
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).stack_size(WORKER_STACK).spawn(run)?;
+        self.workers.push(command);
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Tasks as their workers last showed them.
+    pub fn views(&self) -> &Views {
+        &self.shared.views
+    }
+
+    pub fn plugins(&self) -> &PluginStatuses {
+        &self.plugins
+    }
+
+    /// Where the admin server listens.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Where a bounded run will end, by partition.
+    pub fn bounds(&self) -> Option<&HashMap<TopicPartition, i64>> {
+        self.shared.bounds.as_ref()
+    }
+
+    /// Waits until `stop` says something, a bounded run is done, or a worker ends.
+    ///
+    /// # Errors
+    /// When a worker could not go on.
+    pub fn wait(&self, stop: &Receiver<()>) -> Result<End, HostError> {
+        loop {
+            crossbeam_channel::select! {
+                recv(stop) -> _ => return Ok(End::Asked),
+                recv(self.ended) -> ended => match ended {
+                    Ok((worker, Err(error))) => return Err(HostError::Worker { worker, error }),
+                    Ok((_, Ok(()))) | Err(_) => return Ok(End::Asked),
+                },
+                default(BOUNDED_LOOK) => if self.bound_reached() {
+                    return Ok(End::Bounded);
+                }
+            }
+        }
+    }
+
+    /// Whether the group, other hosts included, has committed up to every bound.
+    fn bound_reached(&self) -> bool {
+        let (Some(bounds), Some(probe)) = (&self.shared.bounds, &self.probe) else { return false };
+        let mut asked = TopicPartitionList::with_capacity(bounds.len());
+        for id in bounds.keys() {
+            asked.add_partition(&id.topic, id.partition);
+        }
+        let Ok(committed) = probe.committed_offsets(asked, Duration::from_secs(5)) else { return false };
+        committed.elements().iter().all(|element| {
+            let id = TopicPartition::new(element.topic(), element.partition());
+            let end = bounds.get(&id).copied().unwrap_or_default();
+            matches!(element.offset(), Offset::Offset(offset) if offset >= end)
+        })
+    }
+
+    /// Lets every worker finish its record, commit and leave the group.
+    ///
+    /// # Errors
+    /// When a worker ended badly, or not within `host.shutdown-timeout`; the
+    /// process is to exit then, whatever still runs.
+    pub fn stop(mut self) -> Result<(), HostError> {
+        let timeout = self.config.host.shutdown_timeout;
+        let deadline = Instant::now() + timeout;
+        for worker in &self.workers {
+            // A worker that has ended already takes no commands.
+            drop(worker.send(Command::Stop));
+        }
+        let mut outcome = Ok(());
+        for thread in self.threads.drain(..) {
+            while !thread.is_finished() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            if !thread.is_finished() {
+                return Err(HostError::ShutdownTimeout(timeout));
+            }
+        }
+        while let Ok((worker, result)) = self.ended.try_recv() {
+            outcome = outcome.and(result.map_err(|error| HostError::Worker { worker, error }));
+        }
+        outcome
+    }
+}
+
+fn start_admin(
+    config: &Config,
+    runtime: &Runtime,
+    shared: &Shared,
+    plugins: &PluginStatuses,
+) -> Result<Option<SocketAddr>, HostError> {
+    let Some(address) = config.host.admin else { return Ok(None) };
+    let status = Arc::new(Status {
+        app: config.app.clone(),
+        host: config.host.id.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        started: SystemTime::now(),
+        views: shared.views.clone(),
+        metrics: shared.metrics.clone(),
+        health: shared.health.clone(),
+        plugins: plugins.clone(),
+    });
+    let (bound, serve) = runtime
+        .block_on(Admin::bind(address, config.host.admin_token.clone(), status))
+        .map_err(|problem| HostError::Admin { address: address.to_string(), problem })?;
+    runtime.spawn(serve);
+    tracing::info!(address = %bound, "admin server");
+    Ok(Some(bound))
+}
+
+/// The end of every source partition, now: the last stable offset, as the
+/// members read committed records only.
+fn ends(config: &Config, plans: &[Arc<Plan>], topics: &Topics) -> Result<HashMap<TopicPartition, i64>, HostError> {
+    let client: BaseConsumer =
+        worker::base_config(config).set("isolation.level", "read_committed").create().map_err(HostError::Client)?;
+    let mut ends = HashMap::new();
+    for plan in plans {
+        let partitions = topics.get(&plan.source).map_or(0, |topic| topic.partitions);
+        for partition in 0..partitions {
+            let id = TopicPartition::new(plan.source.clone(), partition);
+            let (_, end) =
+                client.fetch_watermarks(&id.topic, partition, config.host.start_timeout).map_err(|error| {
+                    HostError::Unreachable {
+                        servers: config.kafka.bootstrap_servers().to_owned(),
+                        waited: config.host.start_timeout,
+                        reason: error.to_string(),
+                    }
+                })?;
+            ends.insert(id, end);
+        }
+    }
+    Ok(ends)
+}

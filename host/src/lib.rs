@@ -1,0 +1,25 @@
+#![doc = include_str!("../../docs/architecture.md")]
+
+pub mod admin;
+pub mod cli;
+pub mod commit;
+pub mod config;
+pub mod deploy;
+pub mod error;
+pub mod host;
+pub mod plugin;
+pub mod record;
+pub mod state;
+pub mod task;
+pub mod topics;
+pub mod worker;
+
+/// The plugins that come with the host, by name: components for `wasm32-wasip2`,
+/// compiled with it, that `gregor demo` and the benchmark run.
+pub fn demo_plugins() -> [(&'static str, &'static [u8]); 3] {
+    [
+        ("patient-location", include_bytes!(concat!(env!("OUT_DIR"), "/patient-location.wasm"))),
+        ("last-location", include_bytes!(concat!(env!("OUT_DIR"), "/last-location.wasm"))),
+        ("key-by", include_bytes!(concat!(env!("OUT_DIR"), "/key-by.wasm"))),
+    ]
+}

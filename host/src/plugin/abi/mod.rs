@@ -1,0 +1,3 @@
+//! The worlds of `wit/`, one module for each major version.
+
+pub mod v1;

@@ -1,0 +1,55 @@
+//! A plugin's own metrics, gathered by its instance and handed over at commits.
+
+use std::collections::HashMap;
+
+/// Names that one instance may use; more are ignored, as each is a time series.
+const MAX_NAMES: usize = 64;
+
+/// Sums of `metrics.count` and last values of `metrics.observe`.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub totals: HashMap<String, u64>,
+    pub gauges: HashMap<String, f64>,
+}
+
+impl Counts {
+    pub fn count(&mut self, name: String, by: u64) {
+        if let Some(total) = self.totals.get_mut(&name) {
+            *total = total.saturating_add(by);
+        } else if self.admits(&name) {
+            self.totals.insert(name, by);
+        }
+    }
+
+    pub fn observe(&mut self, name: String, value: f64) {
+        if self.gauges.contains_key(&name) || self.admits(&name) {
+            self.gauges.insert(name, value);
+        }
+    }
+
+    /// Lower case letters, digits and `_`, at most 64 bytes, as the WIT says.
+    fn admits(&self, name: &str) -> bool {
+        let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        self.totals.len() + self.gauges.len() < MAX_NAMES && (1..=64).contains(&name.len()) && name.bytes().all(word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_prometheus_takes_are_admitted_and_only_64() {
+        let mut counts = Counts::default();
+        for bad in ["", "Upper", "has-dash", "é", &"x".repeat(65)] {
+            counts.count(bad.into(), 1);
+        }
+        assert!(counts.totals.is_empty());
+        for n in 0..100 {
+            counts.count(format!("n{n}"), 1);
+        }
+        assert_eq!(counts.totals.len(), 64);
+        counts.count("n1".into(), u64::MAX);
+        assert_eq!(counts.totals["n1"], u64::MAX);
+    }
+}

@@ -1,0 +1,101 @@
+//! One wasmtime engine for the process: settings, the pool of instances and
+//! the thread that moves epochs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use wasmtime::component::Linker;
+use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use super::instance::Guest;
+use super::limits::TABLE_ELEMENTS;
+use super::{imports, wasi};
+
+/// Calls are interrupted at multiples of this.
+const EPOCH: Duration = Duration::from_millis(5);
+/// Modules inside one component: a Rust plugin has two or three, an interpreted language a few dozen.
+const MODULES_PER_COMPONENT: u32 = 64;
+/// A guest's stack; the worker's own is several times that.
+const GUEST_STACK: usize = 512 << 10;
+
+/// Compiles plugins and holds the pool their instances live in. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    engine: wasmtime::Engine,
+    linker: Arc<Linker<Guest>>,
+    _ticker: Arc<Ticker>,
+}
+
+impl Engine {
+    /// A pool for `instances` instances at once, each with up to `memory` bytes.
+    ///
+    /// # Errors
+    /// When the machine cannot reserve the address space for the pool, or has
+    /// no thread left.
+    pub fn new(instances: u32, memory: u64) -> wasmtime::Result<Engine> {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(instances)
+            .total_core_instances(instances.saturating_mul(MODULES_PER_COMPONENT))
+            .total_memories(instances)
+            .total_tables(instances.saturating_mul(4))
+            .max_core_instances_per_component(MODULES_PER_COMPONENT)
+            .max_memories_per_component(1)
+            .max_tables_per_component(4)
+            .table_elements(TABLE_ELEMENTS)
+            .max_memory_size(usize::try_from(memory).unwrap_or(usize::MAX));
+        let mut config = Config::new();
+        config
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+            .epoch_interruption(true)
+            .max_wasm_stack(GUEST_STACK)
+            .cranelift_opt_level(OptLevel::Speed)
+            .wasm_memory64(false)
+            .wasm_multi_memory(false);
+        let engine = wasmtime::Engine::new(&config)?;
+        let mut linker = Linker::new(&engine);
+        imports::add_to_linker(&mut linker)?;
+        wasi::add_to_linker(&mut linker)?;
+        let ticker = Ticker::start(engine.clone())?;
+        Ok(Engine { engine, linker: Arc::new(linker), _ticker: Arc::new(ticker) })
+    }
+
+    pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.engine
+    }
+
+    pub(super) fn linker(&self) -> &Linker<Guest> {
+        &self.linker
+    }
+
+    /// The epoch deadline of a call that may take `timeout`: at least as long,
+    /// as the epoch in course has begun already.
+    pub(super) fn ticks(timeout: Duration) -> u64 {
+        timeout.as_millis().div_ceil(EPOCH.as_millis()) as u64 + 1
+    }
+}
+
+/// Moves the engine's epoch until dropped.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> std::io::Result<Ticker> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        std::thread::Builder::new().name("epochs".into()).spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                std::thread::sleep(EPOCH);
+                engine.increment_epoch();
+            }
+        })?;
+        Ok(Ticker { stop })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,84 @@
+//! Why a call of a plugin gave no outputs.
+
+use std::time::Duration;
+
+/// A limit's failure carries the limit and, where known, what was asked for.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// The plugin's own word that this record can never succeed. Its reason is
+    /// guest text: only for the stage's opt-in log.
+    #[error("the plugin rejected the record")]
+    Reject(String),
+    /// The plugin's own word that this record may succeed later.
+    #[error("the plugin asked to be called again later")]
+    Retry(String),
+    #[error("the plugin trapped: {0}")]
+    Trap(&'static str),
+    #[error("the call passed its limit of {0:?}")]
+    Timeout(Duration),
+    #[error("the plugin asked for {asked} bytes of memory, the limit is {limit}")]
+    Memory { asked: u64, limit: u64 },
+    #[error("the plugin exhausted its stack")]
+    Stack,
+    #[error("{count} outputs for one record, the limit is {limit}")]
+    Outputs { count: usize, limit: u32 },
+    #[error("{bytes} bytes of outputs for one record, the limit is {limit}")]
+    OutputBytes { bytes: u64, limit: u64 },
+    #[error("the call passed more than {0} bytes to the host at once")]
+    HostCall(u64),
+    #[error("an output's {0}")]
+    InvalidOutput(&'static str),
+    #[error("an output names a topic that the stage's `topics` does not grant")]
+    TopicNotGranted,
+    #[error("an output names no topic and the pipeline has no sink")]
+    NoSink,
+    #[error("an output of {bytes} bytes is more than topic {topic} takes ({limit})")]
+    OutputTooLarge { topic: String, bytes: u64, limit: u64 },
+    #[error("no instance could be made: {0}")]
+    NoInstance(String),
+}
+
+impl Failure {
+    /// A short name for metrics and dead letters.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Failure::Reject(_) => "reject",
+            Failure::Retry(_) => "retry",
+            Failure::Trap(_) => "trap",
+            Failure::Timeout(_) => "timeout",
+            Failure::Memory { .. } => "memory-limit",
+            Failure::Stack => "stack-overflow",
+            Failure::Outputs { .. } => "output-count-limit",
+            Failure::OutputBytes { .. } => "output-bytes-limit",
+            Failure::HostCall(_) => "host-call-limit",
+            Failure::InvalidOutput(_) => "invalid-output",
+            Failure::TopicNotGranted => "topic-not-granted",
+            Failure::NoSink => "no-sink",
+            Failure::OutputTooLarge { .. } => "output-too-large",
+            Failure::NoInstance(_) => "no-instance",
+        }
+    }
+
+    /// Whether the instance is in an unknown state and must go.
+    pub fn spoils_instance(&self) -> bool {
+        matches!(
+            self,
+            Failure::Trap(_) | Failure::Timeout(_) | Failure::Memory { .. } | Failure::Stack | Failure::HostCall(_)
+        )
+    }
+
+    /// Whether a limit or a trap ended the call: such a record is tried once
+    /// more on a fresh instance.
+    pub fn worth_a_fresh_instance(&self) -> bool {
+        self.spoils_instance()
+            || matches!(self, Failure::Outputs { .. } | Failure::OutputBytes { .. } | Failure::NoInstance(_))
+    }
+
+    /// The guest's own words, if any.
+    pub fn guest_text(&self) -> Option<&str> {
+        match self {
+            Failure::Reject(text) | Failure::Retry(text) => Some(text),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a plugin can call of ours: cache, metrics, logging and config.
+
+use wasmtime::component::{HasSelf, Linker};
+
+use super::abi::v1;
+use super::abi::v1::gregor::plugin::{cache, metrics, timers, types};
+use super::abi::v1::wasi::config::store as config;
+use super::abi::v1::wasi::logging::logging;
+use super::instance::Guest;
+use crate::config::LogLevel;
+use crate::state::CacheError;
+
+/// Bytes that one `get-many` may return; the plugin traps past it.
+const MAX_GET_MANY_BYTES: usize = 8 << 20;
+
+pub fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    v1::Plugin::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)
+}
+
+impl From<CacheError> for cache::Error {
+    fn from(error: CacheError) -> cache::Error {
+        match error {
+            CacheError::QuotaExceeded(limit) => cache::Error::QuotaExceeded(limit),
+            CacheError::ValueTooLarge(limit) => cache::Error::ValueTooLarge(limit),
+            CacheError::InvalidKey => cache::Error::InvalidKey("a key is 1 to 512 bytes of UTF-8".into()),
+            CacheError::NotANumber => cache::Error::NotANumber,
+        }
+    }
+}
+
+impl types::Host for Guest {}
+
+impl cache::Host for Guest {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        Ok(self.cache.get(&key).map(<[u8]>::to_vec))
+    }
+
+    fn get_many(&mut self, keys: Vec<String>) -> wasmtime::Result<Vec<Option<Vec<u8>>>> {
+        let mut bytes = 0;
+        let mut found = Vec::with_capacity(keys.len());
+        for key in &keys {
+            let value = self.cache.get(key).map(<[u8]>::to_vec);
+            bytes += value.as_ref().map_or(0, Vec::len);
+            wasmtime::ensure!(bytes <= MAX_GET_MANY_BYTES, "get-many past {MAX_GET_MANY_BYTES} bytes");
+            found.push(value);
+        }
+        Ok(found)
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> wasmtime::Result<Result<(), cache::Error>> {
+        Ok(self.cache.set(&key, value, ttl_ms).map_err(cache::Error::from))
+    }
+
+    fn delete(&mut self, key: String) -> wasmtime::Result<bool> {
+        Ok(self.cache.delete(&key))
+    }
+
+    fn increment(&mut self, key: String, delta: i64) -> wasmtime::Result<Result<i64, cache::Error>> {
+        Ok(self.cache.increment(&key, delta).map_err(cache::Error::from))
+    }
+
+    fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> wasmtime::Result<Vec<(String, Vec<u8>)>> {
+        Ok(self.cache.scan(&prefix, after.as_deref(), limit as usize))
+    }
+}
+
+/// Timers come with a version of their own; until then a plugin that imports
+/// them (some toolchains import the whole world) still runs.
+impl timers::Host for Guest {
+    fn schedule(&mut self, _: timers::Domain, _: String, _: u64) -> wasmtime::Result<Result<(), String>> {
+        Ok(Err("timers are not offered by this version of the host".into()))
+    }
+
+    fn cancel(&mut self, _: timers::Domain, _: String) -> wasmtime::Result<bool> {
+        Ok(false)
+    }
+
+    fn watermark(&mut self) -> wasmtime::Result<Option<u64>> {
+        Ok(None)
+    }
+}
+
+impl metrics::Host for Guest {
+    fn count(&mut self, name: String, by: u64) -> wasmtime::Result<()> {
+        self.counts.count(name, by);
+        Ok(())
+    }
+
+    fn observe(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
+        self.counts.observe(name, value);
+        Ok(())
+    }
+}
+
+impl logging::Host for Guest {
+    fn log(&mut self, level: logging::Level, context: String, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            logging::Level::Trace => LogLevel::Trace,
+            logging::Level::Debug => LogLevel::Debug,
+            logging::Level::Info => LogLevel::Info,
+            logging::Level::Warn => LogLevel::Warn,
+            logging::Level::Error | logging::Level::Critical => LogLevel::Error,
+        };
+        self.lines.write(level, &context, &message);
+        Ok(())
+    }
+}
+
+impl config::Host for Guest {
+    fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, config::Error>> {
+        Ok(Ok(self.scope.config.get(&key).cloned()))
+    }
+
+    fn get_all(&mut self) -> wasmtime::Result<Result<Vec<(String, String)>, config::Error>> {
+        Ok(Ok(self.scope.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect()))
+    }
+}

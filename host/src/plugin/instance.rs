@@ -1,0 +1,211 @@
+//! A live copy of a plugin, for one stage of one task.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, Trap};
+use wasmtime_wasi::WasiCtx;
+
+use super::Version;
+use super::abi::v1;
+use super::abi::v1::gregor::plugin::types;
+use super::counts::Counts;
+use super::engine::Engine;
+use super::failure::Failure;
+use super::limits::Growth;
+use super::lines::Lines;
+use super::wasi::{self, Determinism};
+use crate::config::{self, Isolation, LogLevel};
+use crate::record::{Header, Record};
+use crate::state::{Cache, CacheLimits};
+
+/// Bytes that one host call may take from the guest besides a call's outputs.
+const HOST_CALL_BYTES: u64 = 2 << 20;
+/// Bytes that lifting one output takes besides its key, value and headers.
+const OUTPUT_BYTES: u64 = 256;
+/// Handles and entries of WASI resources (streams, pollables) alive at once.
+const MAX_RESOURCES: usize = 1_000;
+
+/// What a stage gives to its instances: names, limits and configuration.
+#[derive(Debug)]
+pub struct Scope {
+    pub pipeline: String,
+    pub stage: String,
+    pub plugin: String,
+    pub limits: config::Limits,
+    pub cache: CacheLimits,
+    pub isolation: Isolation,
+    pub log: Option<LogLevel>,
+    pub config: BTreeMap<String, String>,
+}
+
+impl Scope {
+    pub fn new(pipeline: &str, stage: &config::Stage) -> Scope {
+        Scope {
+            pipeline: pipeline.to_owned(),
+            stage: stage.name.clone(),
+            plugin: stage.plugin.clone(),
+            limits: stage.limits.clone(),
+            cache: CacheLimits { bytes: stage.state.max_bytes, value: stage.state.max_value },
+            isolation: stage.isolation,
+            log: stage.log,
+            config: stage.config.clone(),
+        }
+    }
+}
+
+/// An output as the plugin gave it.
+pub type Emitted = types::Output;
+pub type EmittedHeader = types::HeaderResult;
+
+/// What host functions see of the instance that calls them.
+pub struct Guest {
+    pub(super) wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+    pub(super) determinism: Determinism,
+    /// The task's cache during a call, else an empty one.
+    pub(super) cache: Box<Cache>,
+    pub(super) scope: Arc<Scope>,
+    pub(super) lines: Lines,
+    pub(super) counts: Counts,
+    growth: Growth,
+}
+
+/// One instance and its store.
+pub struct Instance {
+    store: Store<Guest>,
+    /// For exports that a version may have or not.
+    instance: wasmtime::component::Instance,
+    exports: v1::Plugin,
+}
+
+impl Instance {
+    /// Instantiates `version` and, where it exports `lifecycle`, calls `init`.
+    ///
+    /// # Errors
+    /// [`Failure::NoInstance`] when the pool is full or `init` refuses; what
+    /// ended the call when a start function or `init` traps or takes too long.
+    pub fn new(engine: &Engine, version: &Version, scope: &Arc<Scope>) -> Result<Instance, Failure> {
+        let lines = Lines::new(scope.clone());
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        let guest = Guest {
+            wasi: wasi::context(&lines),
+            table,
+            determinism: Determinism::new(),
+            cache: Box::new(Cache::new(scope.cache)),
+            scope: scope.clone(),
+            lines,
+            counts: Counts::default(),
+            growth: Growth::new(scope.limits.memory),
+        };
+        let mut store = Store::new(engine.wasmtime(), guest);
+        store.limiter(|guest| &mut guest.growth);
+        store.set_max_component_handles(MAX_RESOURCES);
+        store.set_epoch_deadline(Engine::ticks(scope.limits.timeout));
+        let (instance, exports) =
+            version.instantiate(&mut store).map_err(|error| match failure_of(&error, store.data()) {
+                // No trap: the pool is full, or the module is larger than its slot.
+                Failure::Trap(_) if error.downcast_ref::<Trap>().is_none() => Failure::NoInstance(format!("{error:#}")),
+                failure => failure,
+            })?;
+        let limits = &scope.limits;
+        store.set_hostcall_fuel(
+            usize::try_from(HOST_CALL_BYTES + limits.output_bytes + u64::from(limits.outputs) * OUTPUT_BYTES)
+                .unwrap_or(usize::MAX),
+        );
+        let mut instance = Instance { store, instance, exports };
+        instance.init(version)?;
+        Ok(instance)
+    }
+
+    fn init(&mut self, version: &Version) -> Result<(), Failure> {
+        let Some(init) = version.init() else { return Ok(()) };
+        let outcome = self
+            .instance
+            .get_typed_func::<(), (Result<(), String>,)>(&mut self.store, init)
+            .and_then(|init| init.call(&mut self.store, ()));
+        match outcome.map(|(outcome,)| outcome) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => Err(Failure::NoInstance(format!("its init says: {reason}"))),
+            Err(error) => Err(failure_of(&error, self.store.data())),
+        }
+    }
+
+    /// Calls the plugin with `record`, polled at `now_ms` (milliseconds since
+    /// the Unix epoch); `cache` is the task's, lent for the call. The caller
+    /// keeps or undoes the cache's writes.
+    ///
+    /// # Errors
+    /// Whatever ended the call; the instance is spoilt where
+    /// [`Failure::spoils_instance`] says so.
+    pub fn process(
+        &mut self,
+        record: &Record<'_>,
+        now_ms: u64,
+        cache: &mut Box<Cache>,
+    ) -> Result<Vec<Emitted>, Failure> {
+        let guest = self.store.data_mut();
+        guest.determinism.begin(record, now_ms);
+        guest.growth.begin();
+        guest.lines.refill(now_ms);
+        let ticks = Engine::ticks(guest.scope.limits.timeout);
+        std::mem::swap(&mut guest.cache, cache);
+        self.store.set_epoch_deadline(ticks);
+        let called = self.call(record);
+        std::mem::swap(&mut self.store.data_mut().cache, cache);
+        match called {
+            Ok(Ok(outputs)) => Ok(outputs),
+            Ok(Err(types::Failure::Reject(reason))) => Err(Failure::Reject(reason)),
+            Ok(Err(types::Failure::Retry(reason))) => Err(Failure::Retry(reason)),
+            Err(error) => Err(failure_of(&error, self.store.data())),
+        }
+    }
+
+    fn call(&mut self, record: &Record<'_>) -> wasmtime::Result<Result<Vec<Emitted>, types::Failure>> {
+        let headers: Vec<_> = record.headers.iter().map(lower_header).collect();
+        let input = types::Input {
+            topic: record.topic,
+            partition: record.partition.cast_unsigned(),
+            offset: record.offset.cast_unsigned(),
+            timestamp: u64::try_from(record.timestamp).unwrap_or(0),
+            key: record.key,
+            value: record.value,
+            headers: &headers,
+        };
+        self.exports.gregor_plugin_processor().call_process(&mut self.store, input)
+    }
+
+    /// The plugin's own metrics since this was last asked.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.store.data_mut().counts)
+    }
+}
+
+fn lower_header((name, value): &Header) -> types::HeaderParam<'_> {
+    types::HeaderParam { name, value: value.as_deref() }
+}
+
+/// Names what ended a call. Texts of traps are wasmtime's, never the guest's.
+fn failure_of(error: &wasmtime::Error, guest: &Guest) -> Failure {
+    let limits = &guest.scope.limits;
+    if let Some((asked, limit)) = guest.growth.refused() {
+        return Failure::Memory { asked, limit };
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => Failure::Timeout(limits.timeout),
+        Some(Trap::StackOverflow) => Failure::Stack,
+        Some(Trap::UnreachableCodeReached) => Failure::Trap("unreachable code, as after a panic"),
+        Some(Trap::MemoryOutOfBounds) => Failure::Trap("memory access out of bounds"),
+        Some(Trap::IntegerDivisionByZero) => Failure::Trap("integer division by zero"),
+        Some(Trap::IndirectCallToNull | Trap::BadSignature) => Failure::Trap("bad indirect call"),
+        Some(_) => Failure::Trap("a WebAssembly trap"),
+        // wasmtime keeps the type of this error to itself.
+        None if error.root_cause().to_string().contains("fuel") => {
+            Failure::HostCall(HOST_CALL_BYTES + limits.output_bytes)
+        }
+        None if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() => Failure::Trap("the plugin called exit"),
+        None => Failure::Trap("a host call was refused"),
+    }
+}

@@ -1,0 +1,22 @@
+//! Everything that touches wasmtime.
+//!
+//! [`Engine`] compiles and limits; [`Version`] is one checked, compiled
+//! artefact; [`Instance`] is a live copy of it for one task; [`Failure`] says
+//! why a call gave no outputs. `imports` and `wasi` are what a plugin can call.
+
+pub mod abi;
+mod artefact;
+mod counts;
+mod engine;
+mod failure;
+mod imports;
+mod instance;
+mod limits;
+mod lines;
+mod wasi;
+
+pub use artefact::{Digest, Refused, Version};
+pub use counts::Counts;
+pub use engine::Engine;
+pub use failure::Failure;
+pub use instance::{Emitted, EmittedHeader, Instance, Scope};

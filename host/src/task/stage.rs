@@ -1,0 +1,75 @@
+//! One stage of one task: the plugin's version in force, its instance, its cache.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::plan::StagePlan;
+use super::tally::Tally;
+use crate::config::Isolation;
+use crate::plugin::{Emitted, Engine, Failure, Instance, Version};
+use crate::record::Record;
+use crate::state::Cache;
+
+pub struct Stage {
+    pub plan: Arc<StagePlan>,
+    pub version: Arc<Version>,
+    pub cache: Box<Cache>,
+    pub tally: Tally,
+    /// None until the next record, and after a failure that spoilt it.
+    instance: Option<Instance>,
+}
+
+impl Stage {
+    pub fn new(plan: Arc<StagePlan>, version: Arc<Version>) -> Stage {
+        let cache = Box::new(Cache::new(plan.scope.cache));
+        Stage { plan, version, cache, tally: Tally::default(), instance: None }
+    }
+
+    /// Calls the plugin; the pipeline keeps or undoes what it wrote.
+    ///
+    /// # Errors
+    /// Whatever ended the call; a spoilt instance is gone by then.
+    pub fn process(&mut self, engine: &Engine, record: &Record<'_>, now_ms: u64) -> Result<Vec<Emitted>, Failure> {
+        let instance = match &mut self.instance {
+            Some(instance) => instance,
+            none => none.insert(Instance::new(engine, &self.version, &self.plan.scope)?),
+        };
+        let started = Instant::now();
+        let outcome = instance.process(record, now_ms, &mut self.cache);
+        self.tally.times.record(started.elapsed());
+        match &outcome {
+            Ok(_) => self.tally.ok += 1,
+            Err(failure) => self.tally.failure(failure.kind()),
+        }
+        let spoilt = outcome.as_ref().is_err_and(Failure::spoils_instance);
+        if spoilt || self.plan.scope.isolation == Isolation::Record {
+            self.retire();
+        }
+        outcome
+    }
+
+    /// Replaces the version, between two records. The cache stays.
+    ///
+    /// # Errors
+    /// When the new version cannot be instantiated; the old one goes on.
+    pub fn swap(&mut self, engine: &Engine, version: &Arc<Version>) -> Result<(), Failure> {
+        let instance = Instance::new(engine, version, &self.plan.scope)?;
+        self.retire();
+        self.version = version.clone();
+        self.instance = Some(instance);
+        Ok(())
+    }
+
+    /// Lets the instance go; the next record gets a fresh one.
+    pub fn retire(&mut self) {
+        self.gather_counts();
+        self.instance = None;
+    }
+
+    /// Takes over what the instance counted, before it is handed to the metrics.
+    pub fn gather_counts(&mut self) {
+        if let Some(instance) = &mut self.instance {
+            self.tally.counts.push(instance.take_counts());
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a stage did since the last commit, counted without sharing anything:
+//! handed to the metrics once for each commit.
+
+use std::time::Duration;
+
+use crate::plugin::Counts;
+
+/// Upper bounds of the buckets of `plugin_call_seconds`.
+pub const BUCKETS: [f64; 12] = [2e-6, 5e-6, 1e-5, 2.5e-5, 1e-4, 2.5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1, 5e-1, 2.0];
+
+/// A histogram of calls' durations; the last bucket takes what is above all bounds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallTimes {
+    pub buckets: [u64; BUCKETS.len() + 1],
+    pub sum: f64,
+}
+
+impl CallTimes {
+    pub fn record(&mut self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let bucket = BUCKETS.iter().position(|bound| seconds <= *bound).unwrap_or(BUCKETS.len());
+        self.buckets[bucket] += 1;
+        self.sum += seconds;
+    }
+
+    pub fn add(&mut self, other: &CallTimes) {
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(bucket, more)| *bucket += more);
+        self.sum += other.sum;
+    }
+
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+/// Counts of one stage of one task.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub ok: u64,
+    /// Calls that failed, by kind of failure.
+    pub failed: Vec<(&'static str, u64)>,
+    pub retries: u64,
+    pub skipped: u64,
+    /// Dead letters, by kind of failure.
+    pub dead_letters: Vec<(&'static str, u64)>,
+    pub times: CallTimes,
+    /// The plugin's own metrics.
+    pub counts: Vec<Counts>,
+}
+
+impl Tally {
+    pub fn failure(&mut self, kind: &'static str) {
+        bump(&mut self.failed, kind);
+    }
+
+    pub fn dead_letter(&mut self, kind: &'static str) {
+        bump(&mut self.dead_letters, kind);
+    }
+}
+
+fn bump(counts: &mut Vec<(&'static str, u64)>, kind: &'static str) {
+    match counts.iter_mut().find(|(counted, _)| *counted == kind) {
+        Some((_, count)) => *count += 1,
+        None => counts.push((kind, 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_falls_into_the_first_bucket_that_holds_it() {
+        let mut times = CallTimes::default();
+        times.record(Duration::from_micros(2));
+        times.record(Duration::from_micros(3));
+        times.record(Duration::from_secs(3));
+        assert_eq!((times.buckets[0], times.buckets[1], times.buckets[BUCKETS.len()]), (1, 1, 1));
+        assert_eq!(times.count(), 3);
+    }
+}

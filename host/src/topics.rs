@@ -1,0 +1,138 @@
+//! What the host knows of topics: asked of the brokers once, at start.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::config::Config;
+use crate::error::HostError;
+use crate::task::Plan;
+use crate::worker;
+
+/// What a topic takes.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    pub name: Arc<str>,
+    pub partitions: i32,
+    /// The topic's `max.message.bytes`: the largest batch it takes.
+    pub max_batch_bytes: u64,
+}
+
+/// The topics that the configuration names, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Topics(HashMap<Arc<str>, Topic>);
+
+impl Topics {
+    pub fn get(&self, name: &str) -> Option<&Topic> {
+        self.0.get(name)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Topic> {
+        self.0.values()
+    }
+}
+
+impl FromIterator<Topic> for Topics {
+    fn from_iter<T: IntoIterator<Item = Topic>>(topics: T) -> Topics {
+        Topics(topics.into_iter().map(|topic| (topic.name.clone(), topic)).collect())
+    }
+}
+
+/// One question to the brokers.
+const ASK: Duration = Duration::from_secs(5);
+/// How long a topic may be missing after start: one created a moment ago.
+const MISSING_PATIENCE: Duration = Duration::from_secs(3);
+/// A topic's `max.message.bytes` where the brokers do not tell: Kafka's default.
+const DEFAULT_MAX_BATCH_BYTES: u64 = 1_048_588;
+
+/// Asks the brokers about every topic that `plans` name.
+///
+/// # Errors
+/// [`HostError::Unreachable`] when no broker answers within
+/// `host.start-timeout`; [`HostError::MissingTopic`] when a topic does not
+/// exist by then.
+pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<Topics, HostError> {
+    let client = worker::base_config(config);
+    let asking: BaseConsumer = client.create().map_err(HostError::Client)?;
+    let deadline = Instant::now() + config.host.start_timeout;
+    let named = plans.iter().flat_map(|plan| {
+        let outputs = plan.outputs().map(|topic| ("output", topic.clone()));
+        std::iter::once(("source", plan.source.clone())).chain(outputs)
+    });
+    let mut partitions: HashMap<Arc<str>, i32> = HashMap::new();
+    for (role, topic) in named {
+        if !partitions.contains_key(&topic) {
+            let count = partition_count(&asking, config, role, &topic, deadline)?;
+            partitions.insert(topic, count);
+        }
+    }
+    let limits = max_batch_bytes(&client, partitions.keys());
+    Ok(partitions
+        .into_iter()
+        .map(|(name, partitions)| Topic {
+            max_batch_bytes: limits.get(&name).copied().unwrap_or(DEFAULT_MAX_BATCH_BYTES),
+            name,
+            partitions,
+        })
+        .collect())
+}
+
+fn partition_count(
+    asking: &BaseConsumer,
+    config: &Config,
+    role: &'static str,
+    topic: &Arc<str>,
+    deadline: Instant,
+) -> Result<i32, HostError> {
+    let servers = config.kafka.bootstrap_servers().to_owned();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let answer = asking.fetch_metadata(Some(topic), ASK.min(left).max(Duration::from_millis(100)));
+        let error = match answer {
+            Ok(metadata) => match metadata.topics().first() {
+                Some(found) if found.error().is_none() && !found.partitions().is_empty() => {
+                    return Ok(found.partitions().len() as i32);
+                }
+                _ => HostError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
+            },
+            Err(error) => HostError::Unreachable {
+                servers: servers.clone(),
+                waited: config.host.start_timeout,
+                reason: error.to_string(),
+            },
+        };
+        // A topic that was created a moment ago, or a broker that is starting.
+        let patient =
+            matches!(error, HostError::Unreachable { .. }) || left > config.host.start_timeout - MISSING_PATIENCE;
+        if left.is_zero() || !patient {
+            return Err(error);
+        }
+        std::thread::sleep(Duration::from_millis(200).min(left));
+    }
+}
+
+/// What the brokers tell of `max.message.bytes`; nothing where they may not.
+fn max_batch_bytes<'a>(client: &ClientConfig, topics: impl Iterator<Item = &'a Arc<str>>) -> HashMap<Arc<str>, u64> {
+    let topics: Vec<_> = topics.collect();
+    let Ok(admin) = client.create::<AdminClient<DefaultClientContext>>() else { return HashMap::new() };
+    let wanted: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+    let options = AdminOptions::new().request_timeout(Some(ASK));
+    let described = match futures_executor::block_on(admin.describe_configs(&wanted, &options)) {
+        Ok(described) => described,
+        Err(error) => {
+            tracing::debug!(%error, "the brokers do not describe topics; assuming Kafka's default of max.message.bytes");
+            return HashMap::new();
+        }
+    };
+    let limit = |resource: &ConfigResource| resource.get("max.message.bytes")?.value.as_ref()?.parse().ok();
+    let named = |resource: ConfigResource| match &resource.specifier {
+        OwnedResourceSpecifier::Topic(name) => Some((Arc::from(name.as_str()), limit(&resource)?)),
+        _ => None,
+    };
+    described.into_iter().flatten().filter_map(named).collect()
+}

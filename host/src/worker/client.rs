@@ -1,0 +1,265 @@
+//! Clients of a worker: tuned defaults, and what their callbacks note down.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Statistics, TopicPartitionList};
+
+use crate::config::Config;
+use crate::error::WorkerError;
+use crate::topics::Topics;
+
+pub type Member = BaseConsumer<MemberContext>;
+pub type Sender = BaseProducer<SenderContext>;
+
+/// Whether the client library takes a property of [kafka]; else its own words.
+///
+/// # Errors
+/// Why it does not.
+pub fn check_property(key: &str, value: &str) -> Result<(), String> {
+    match ClientConfig::new().set(key, value).create_native_config() {
+        Ok(_) => Ok(()),
+        Err(KafkaError::ClientConfig(_, words, _, _)) => Err(words),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The user's properties alone: for looking at topics.
+pub fn base_config(config: &Config) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    overlay(&mut client, config);
+    client
+}
+
+/// A group member: our defaults, the user's properties over them, and what
+/// the host needs for its promises.
+pub fn member_config(config: &Config, worker: usize, bounded: bool) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("client.id", format!("{}-{}-{worker}", config.app, config.host.id))
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        // A member hears of a rebalance with its next heartbeat; the default is 3,000 ms.
+        .set("heartbeat.interval.ms", "500")
+        // The default of 1,000 ms leaves a fast consumer idle once its queue was full.
+        .set("fetch.queue.backoff.ms", "5")
+        // Bounds what is fetched ahead, in records of a partition and in all.
+        .set("queued.min.messages", "20000")
+        .set("queued.max.messages.kbytes", "8192")
+        .set("fetch.wait.max.ms", "100")
+        .set("statistics.interval.ms", "1000");
+    overlay(&mut client, config);
+    client
+        .set("group.id", &config.app)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", bounded.to_string());
+    client
+}
+
+/// A producer whose outputs keep their order and are never given up while
+/// brokers are away.
+pub fn sender_config(config: &Config, worker: usize, topics: &Topics) -> ClientConfig {
+    let largest = topics.iter().map(|topic| topic.max_batch_bytes).max().unwrap_or(1_000_000);
+    let smallest = topics.iter().map(|topic| topic.max_batch_bytes).min().unwrap_or(1_000_000);
+    let mut client = ClientConfig::new();
+    client
+        .set("client.id", format!("{}-{}-{worker}", config.app, config.host.id))
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("message.timeout.ms", "0")
+        .set("linger.ms", "10")
+        .set("message.max.bytes", largest.clamp(1_000, 1_000_000_000).to_string())
+        .set("batch.size", smallest.clamp(1_000, 262_144).to_string())
+        .set("queue.buffering.max.messages", "50000")
+        .set("queue.buffering.max.kbytes", "16384")
+        // As Java's default partitioner, so that both put a key into the same partition.
+        .set("partitioner", "murmur2_random");
+    overlay(&mut client, config);
+    // A report for every record costs more than it tells: flush says when all are through.
+    client.set("delivery.report.only.error", "true");
+    client
+}
+
+fn overlay(client: &mut ClientConfig, config: &Config) {
+    client.set("allow.auto.create.topics", "false").set("log.connection.close", "false");
+    config.kafka.iter().for_each(|(key, value)| {
+        client.set(key, value);
+    });
+}
+
+/// A rebalance as the client library announced it.
+pub enum Rebalance {
+    Assigned(TopicPartitionList),
+    Revoked(TopicPartitionList),
+}
+
+/// What a member's callbacks note down for its worker, which acts on it once
+/// `poll` has returned, where it may touch everything.
+#[derive(Default)]
+pub struct MemberContext {
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    /// Spares the record's path the lock.
+    announced: AtomicBool,
+    /// While closing there is no later `poll`: answer on the spot.
+    closing: AtomicBool,
+    ends: Mutex<HashMap<String, Vec<(i32, i64)>>>,
+    /// Some broker's connection is up, as of the last statistics.
+    answering: AtomicBool,
+    /// The member has its share of partitions, which may be none.
+    steady: AtomicBool,
+}
+
+impl MemberContext {
+    /// The next rebalance to act on.
+    pub fn next_rebalance(&self) -> Option<Rebalance> {
+        if !self.announced.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut rebalances = locked(&self.rebalances);
+        let next = rebalances.pop_front();
+        self.announced.store(!rebalances.is_empty(), Ordering::Release);
+        next
+    }
+
+    /// Puts back a rebalance that cannot be acted on yet.
+    pub fn defer(&self, rebalance: Rebalance) {
+        locked(&self.rebalances).push_front(rebalance);
+        self.announced.store(true, Ordering::Release);
+    }
+
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Whether a broker answered at the client's last statistics.
+    pub fn answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
+    }
+
+    /// Whether the group had settled at the client's last statistics.
+    pub fn steady(&self) -> bool {
+        self.steady.load(Ordering::Relaxed)
+    }
+
+    /// The end of a partition as of the client's last statistics.
+    pub fn end(&self, topic: &str, partition: i32) -> Option<i64> {
+        let ends = locked(&self.ends);
+        let (_, end) = ends.get(topic)?.iter().find(|(known, _)| *known == partition)?;
+        Some(*end)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ClientContext for MemberContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log_line(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let up = statistics.brokers.values().any(|broker| broker.state == "UP");
+        self.answering.store(up, Ordering::Relaxed);
+        let steady = statistics.cgrp.is_some_and(|group| group.join_state == "steady");
+        self.steady.store(steady, Ordering::Relaxed);
+        let mut ends = locked(&self.ends);
+        for (name, topic) in statistics.topics {
+            let known = topic.partitions.values().filter(|partition| partition.ls_offset >= 0);
+            ends.insert(name, known.map(|partition| (partition.partition, partition.ls_offset)).collect());
+        }
+    }
+}
+
+impl ConsumerContext for MemberContext {
+    fn rebalance(&self, member: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let assigned = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.closing.load(Ordering::Acquire) {
+            // Committed before: what is left is to let go.
+            if let Err(error) = if assigned { Ok(()) } else { member.incremental_unassign(partitions) } {
+                tracing::debug!(%error, "unassign while closing");
+            }
+            return;
+        }
+        let partitions = partitions.clone();
+        let rebalance = if assigned { Rebalance::Assigned(partitions) } else { Rebalance::Revoked(partitions) };
+        locked(&self.rebalances).push_back(rebalance);
+        self.announced.store(true, Ordering::Release);
+    }
+}
+
+/// What a producer's callbacks note down.
+#[derive(Default)]
+pub struct SenderContext {
+    failed: AtomicBool,
+    failure: Mutex<Option<(String, RDKafkaErrorCode)>>,
+}
+
+impl SenderContext {
+    /// The first output that the brokers refused for good, if any.
+    ///
+    /// # Errors
+    /// [`WorkerError::Undeliverable`], or [`WorkerError::Denied`] for lack of a right.
+    pub fn check(&self) -> Result<(), WorkerError> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match &*locked(&self.failure) {
+            None => Ok(()),
+            Some((
+                _,
+                code @ (RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed),
+            )) => Err(WorkerError::Denied(KafkaError::MessageProduction(*code))),
+            Some((topic, code)) => Err(WorkerError::Undeliverable { topic: topic.clone(), reason: code.to_string() }),
+        }
+    }
+}
+
+impl ClientContext for SenderContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log_line(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
+}
+
+impl ProducerContext for SenderContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, record)) = result {
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            locked(&self.failure).get_or_insert_with(|| (record.topic().to_owned(), code));
+            self.failed.store(true, Ordering::Release);
+        }
+    }
+}
+
+fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::error!(target: "librdkafka", facility, "{line}");
+        }
+        // Properties of the other kind of client: [kafka] holds both.
+        RDKafkaLogLevel::Warning if facility == "CONFWARN" => tracing::debug!(target: "librdkafka", facility, "{line}"),
+        RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{line}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(target: "librdkafka", facility, "{line}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{line}"),
+    }
+}

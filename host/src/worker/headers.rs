@@ -1,0 +1,51 @@
+//! A polled record's headers.
+//!
+//! The one place with `unsafe` code. rdkafka 0.39 unwraps the conversion of a
+//! header's name to UTF-8, so a record with another name would end the worker:
+//! anyone who may produce could stop the group. Names are read here from the C
+//! library, with U+FFFD for what is no UTF-8.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_char, c_void};
+use std::ptr;
+
+use rdkafka::bindings::{rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
+
+use crate::record::Header;
+
+/// The headers of `polled`, in order; usually none, and then nothing is allocated.
+pub fn of(polled: &BorrowedMessage<'_>) -> Vec<Header> {
+    let mut list: *mut rd_kafka_headers_t = ptr::null_mut();
+    // SAFETY: `polled` owns its record for the length of its borrow; the list
+    // that is written stays owned by the record.
+    let found = unsafe { rd_kafka_message_headers(polled.ptr(), &raw mut list) };
+    if found != OK || list.is_null() {
+        return Vec::new();
+    }
+    let mut headers = Vec::new();
+    while let Some(header) = nth(polled, list, headers.len()) {
+        headers.push(header);
+    }
+    headers
+}
+
+fn nth(_owner: &BorrowedMessage<'_>, list: *const rd_kafka_headers_t, index: usize) -> Option<Header> {
+    let mut name: *const c_char = ptr::null();
+    let mut value: *const c_void = ptr::null();
+    let mut size = 0;
+    // SAFETY: `list` belongs to `_owner`, which is borrowed; past the last
+    // header the call answers an error and writes nothing.
+    let found = unsafe { rd_kafka_header_get_all(list, index, &raw mut name, &raw mut value, &raw mut size) };
+    if found != OK || name.is_null() {
+        return None;
+    }
+    // SAFETY: librdkafka ends every header's name with a NUL.
+    let name = unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned();
+    let value = (!value.is_null()).then(|| {
+        // SAFETY: the record holds `size` bytes from `value` on for as long as it lives.
+        unsafe { std::slice::from_raw_parts(value.cast::<u8>(), size) }.to_vec()
+    });
+    Some((name, value))
+}

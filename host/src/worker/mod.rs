@@ -1,0 +1,390 @@
+//! One thread that is one member of the group: its consumer, its producer, its
+//! tasks. From poll to commit nothing is shared, so nothing is locked.
+
+mod assignment;
+mod client;
+mod command;
+mod headers;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::Receiver;
+use dashmap::DashMap;
+use hashbrown::{Equivalent, HashMap};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
+
+pub use client::{
+    Member, MemberContext, Sender, SenderContext, base_config, check_property, member_config, sender_config,
+};
+pub use command::{Command, Swapped};
+
+use crate::admin::{Health, Metrics, Views};
+use crate::commit::{Committed, Committer};
+use crate::error::WorkerError;
+use crate::record::{Output, Record, TopicPartition};
+use crate::task::{Carried, Context, Now, PartitionState, Plan, Progress, Task, Versions};
+
+/// The longest wait for a record: commands and retries are looked at that often.
+const POLL: Duration = Duration::from_millis(50);
+/// How long the state of a partition that left is kept for another worker.
+const SHELF_LIFE: Duration = Duration::from_secs(300);
+
+/// What all workers of a process share; touched at commits and rebalances only.
+pub struct Shared {
+    pub views: Arc<Views>,
+    pub metrics: Metrics,
+    pub health: Arc<Health>,
+    /// State of partitions on their way from one worker to another.
+    pub shelf: DashMap<TopicPartition, (Instant, Carried)>,
+    /// `--bounded`: process up to these offsets.
+    pub bounds: Option<HashMap<TopicPartition, i64>>,
+}
+
+pub struct Worker {
+    index: usize,
+    member: Member,
+    sender: Sender,
+    commands: Receiver<Command>,
+    plans: Arc<[Arc<Plan>]>,
+    versions: Versions,
+    context: Context,
+    shared: Arc<Shared>,
+    committer: Committer,
+    tasks: HashMap<TopicPartition, Task, foldhash::fast::RandomState>,
+    /// Outputs of the record in work.
+    outputs: Vec<Output>,
+    /// Records sent since the last commit, by topic.
+    produced: Vec<(Arc<str>, u64)>,
+}
+
+/// What a worker is made of.
+pub struct Parts {
+    pub index: usize,
+    pub member: Member,
+    pub sender: Sender,
+    pub commands: Receiver<Command>,
+    pub plans: Arc<[Arc<Plan>]>,
+    pub versions: Versions,
+    pub context: Context,
+    pub shared: Arc<Shared>,
+    pub commit_interval: Duration,
+}
+
+#[derive(PartialEq, Eq)]
+enum Flow {
+    Continue,
+    Stop,
+}
+
+/// Finds a task by a record's borrowed topic.
+#[derive(Hash)]
+struct TaskKey<'a> {
+    topic: &'a str,
+    partition: i32,
+}
+
+impl Equivalent<TopicPartition> for TaskKey<'_> {
+    fn equivalent(&self, id: &TopicPartition) -> bool {
+        self.partition == id.partition && *self.topic == *id.topic
+    }
+}
+
+impl Worker {
+    pub fn new(parts: Parts) -> Worker {
+        let Parts { index, member, sender, commands, plans, versions, context, shared, commit_interval } = parts;
+        Worker {
+            index,
+            member,
+            sender,
+            commands,
+            plans,
+            versions,
+            context,
+            shared,
+            committer: Committer::new(commit_interval),
+            tasks: HashMap::default(),
+            outputs: Vec::new(),
+            produced: Vec::new(),
+        }
+    }
+
+    /// Joins the group and processes its share of records until told to stop.
+    ///
+    /// # Errors
+    /// When it cannot go on. Offsets are committed up to what was delivered, no further.
+    pub fn run(mut self) -> Result<(), WorkerError> {
+        let mut sources: Vec<&str> = self.plans.iter().map(|plan| &*plan.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        self.member.subscribe(&sources).map_err(WorkerError::Client)?;
+        while self.run_once()? == Flow::Continue {}
+        self.close()
+    }
+
+    /// The record's path, from poll to commit.
+    fn run_once(&mut self) -> Result<Flow, WorkerError> {
+        if self.apply_commands() == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        let polled = match self.member.poll(self.patience()) {
+            None => None,
+            Some(Err(error)) => {
+                self.poll_failed(error)?;
+                None
+            }
+            Some(Ok(polled)) => Some(polled),
+        };
+        let now = Now { instant: Instant::now(), wall_ms: wall_ms() };
+        let mut waits = None;
+        if let Some(polled) = &polled
+            && let Some(task) = self.tasks.get_mut(&TaskKey { topic: polled.topic(), partition: polled.partition() })
+        {
+            let headers = headers::of(polled);
+            let record = Record {
+                topic: polled.topic(),
+                partition: polled.partition(),
+                offset: polled.offset(),
+                timestamp: polled.timestamp().to_millis().unwrap_or(0),
+                key: polled.key(),
+                value: polled.payload(),
+                headers: &headers,
+            };
+            if task.waits() || self.shared.passes_bound(&task.id, record.offset) {
+                // Fetched before its partition was paused: it comes again.
+                waits = Some(task.id.clone());
+            } else if task.process(&self.context, &record, now, &mut self.outputs) == Progress::Waits {
+                waits = Some(task.id.clone());
+            }
+        }
+        drop(polled);
+        self.send_outputs()?;
+        if let Some(id) = waits {
+            self.pause(&id)?;
+        }
+        self.handle_rebalances()?;
+        self.retry_due(now)?;
+        if self.committer.due(now.instant) {
+            self.commit()?;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn patience(&self) -> Duration {
+        POLL.min(self.committer.remaining(Instant::now()))
+    }
+
+    fn apply_commands(&mut self) -> Flow {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Stop => return Flow::Stop,
+                Command::Swap { version, answer } => {
+                    let swapped = self.swap(&version);
+                    // Nobody waits for it any more when the deployment was given up.
+                    let _ = answer.send(swapped);
+                }
+            }
+        }
+        Flow::Continue
+    }
+
+    /// All tasks of this worker, or none.
+    fn swap(&mut self, version: &Arc<crate::plugin::Version>) -> Swapped {
+        let started = Instant::now();
+        let old = self.versions.get(version.plugin()).cloned();
+        let mut refused = None;
+        let mut swapped = Vec::new();
+        for task in self.tasks.values_mut() {
+            match task.swap(&self.context.engine, version, started) {
+                Ok(()) => swapped.push(task),
+                Err(failure) => {
+                    refused = Some(failure.to_string());
+                    break;
+                }
+            }
+        }
+        if refused.is_none() {
+            self.versions.insert(version.plugin().to_owned(), version.clone());
+        } else if let Some(old) = old {
+            for task in swapped {
+                if let Err(failure) = task.swap(&self.context.engine, &old, started) {
+                    tracing::error!(plugin = old.plugin(), %failure, "the old version cannot be instantiated either");
+                }
+            }
+        }
+        Swapped { worker: self.index, pause: started.elapsed(), refused }
+    }
+
+    /// Hands outputs to the producer, which copies them; waits while its queue is full.
+    fn send_outputs(&mut self) -> Result<(), WorkerError> {
+        for output in self.outputs.drain(..) {
+            let mut record = BaseRecord::<[u8], [u8]>::to(&output.topic).timestamp(output.timestamp);
+            record.key = output.key.as_deref();
+            record.payload = output.value.as_deref();
+            record.partition = output.partition;
+            if !output.headers.is_empty() {
+                let list = OwnedHeaders::new_with_capacity(output.headers.len());
+                record.headers = Some(
+                    output
+                        .headers
+                        .iter()
+                        .fold(list, |list, (name, value)| list.insert(Header { key: name, value: value.as_deref() })),
+                );
+            }
+            while let Err((error, unsent)) = self.sender.send(record) {
+                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+                    return Err(WorkerError::Undeliverable {
+                        topic: output.topic.to_string(),
+                        reason: error.to_string(),
+                    });
+                }
+                self.sender.poll(Duration::from_millis(1));
+                self.sender.context().check()?;
+                record = unsent;
+            }
+            match self.produced.iter_mut().find(|(topic, _)| Arc::ptr_eq(topic, &output.topic)) {
+                Some((_, count)) => *count += 1,
+                None => self.produced.push((output.topic.clone(), 1)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries waiting records again; their partitions go on where that helps.
+    fn retry_due(&mut self, now: Now) -> Result<(), WorkerError> {
+        let due = |task: &&mut Task| task.due().is_some_and(|due| due <= now.instant);
+        let mut done = Vec::new();
+        for task in self.tasks.values_mut().filter(due) {
+            if task.retry(&self.context, now, &mut self.outputs) == Progress::Done {
+                done.push((task.id.clone(), task.position()));
+            }
+        }
+        self.send_outputs()?;
+        for (id, position) in done {
+            self.resume(&id, position)?;
+        }
+        Ok(())
+    }
+
+    fn pause(&self, id: &TopicPartition) -> Result<(), WorkerError> {
+        let mut partitions = TopicPartitionList::with_capacity(1);
+        partitions.add_partition(&id.topic, id.partition);
+        self.member.pause(&partitions).map_err(WorkerError::Client)
+    }
+
+    /// From `position` on: records that were fetched while it was paused come again.
+    fn resume(&self, id: &TopicPartition, position: i64) -> Result<(), WorkerError> {
+        if self.shared.passes_bound(id, position) {
+            return Ok(());
+        }
+        let mut partitions = TopicPartitionList::with_capacity(1);
+        partitions.add_partition(&id.topic, id.partition);
+        self.member.resume(&partitions).map_err(WorkerError::Client)?;
+        let seek = self.member.seek(&id.topic, id.partition, Offset::Offset(position), Duration::from_secs(10));
+        seek.map_err(WorkerError::Client)
+    }
+
+    fn poll_failed(&mut self, error: KafkaError) -> Result<(), WorkerError> {
+        use RDKafkaErrorCode as Code;
+        match (&error, error.rdkafka_error_code()) {
+            (KafkaError::PartitionEOF(partition), _) => self.at_end(*partition),
+            (KafkaError::MessageConsumptionFatal(_), _) => return Err(WorkerError::Fenced(error)),
+            (_, Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed)) => {
+                return Err(WorkerError::Denied(error));
+            }
+            (
+                _,
+                Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut),
+            ) => {
+                tracing::warn!(worker = self.index, %error, "a broker does not answer; the client keeps trying");
+            }
+            _ => tracing::warn!(worker = self.index, %error, "polling failed; the client keeps trying"),
+        }
+        Ok(())
+    }
+
+    /// `--bounded`: the client has read partition `partition` to its end, which
+    /// is at or past the bound, so what is left below the bound holds no record:
+    /// transaction markers take offsets. The client does not tell the topic, so
+    /// nothing is concluded where two sources have that partition open here.
+    fn at_end(&mut self, partition: i32) {
+        let Some(bounds) = &self.shared.bounds else { return };
+        let short = |task: &&mut Task| bounds.get(&task.id).is_some_and(|end| task.position() < *end);
+        let mut open = self.tasks.values_mut().filter(|task| task.id.partition == partition).filter(short);
+        if let (Some(task), None) = (open.next(), open.next())
+            && let Some(end) = bounds.get(&task.id)
+        {
+            task.skip_to(*end);
+        }
+    }
+
+    /// Commits what tasks have settled, then tells everyone who looks.
+    fn commit(&mut self) -> Result<Committed, WorkerError> {
+        let started = Instant::now();
+        let now_ms = wall_ms();
+        let committed = self.committer.commit(&self.member, &self.sender, self.tasks.values_mut(), now_ms)?;
+        if committed == Committed::Done {
+            self.shared.metrics.commit(started.elapsed());
+        }
+        self.publish(now_ms);
+        Ok(committed)
+    }
+
+    fn publish(&mut self, now_ms: u64) {
+        let Shared { views, metrics, health, shelf, .. } = &*self.shared;
+        let member = self.member.context();
+        health.beat(self.index, now_ms);
+        health.brokers(self.index, member.answering());
+        if member.steady() {
+            health.joined(self.index);
+        }
+        for task in self.tasks.values_mut() {
+            let mut view = task.view(self.index);
+            view.end = member.end(&task.id.topic, task.id.partition);
+            if view.state == PartitionState::Running && self.shared.passes_bound(&task.id, view.position) {
+                view.state = PartitionState::Finished;
+            }
+            views.insert(task.id.clone(), view);
+            metrics.consumed(&task.id.topic, std::mem::take(&mut task.consumed));
+            task.drain_tallies(|plan, tally| metrics.stage(plan, tally));
+        }
+        for (topic, count) in self.produced.drain(..) {
+            metrics.produced(&topic, count);
+        }
+        if !shelf.is_empty() {
+            shelf.retain(|_, (since, _)| since.elapsed() < SHELF_LIFE);
+        }
+    }
+
+    /// Finishes what is in work and leaves the group: partitions go to other
+    /// members at once instead of after the session's timeout.
+    fn close(mut self) -> Result<(), WorkerError> {
+        while self.commit()? == Committed::NotYet {}
+        self.member.unsubscribe();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !self.tasks.is_empty() && Instant::now() < deadline {
+            // Records that still come are not processed: their offsets are not committed.
+            drop(self.member.poll(POLL));
+            self.handle_rebalances()?;
+        }
+        self.member.context().close();
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Whether a bounded run leaves `offset` of `id` to a later one.
+    fn passes_bound(&self, id: &TopicPartition, offset: i64) -> bool {
+        self.bounds.as_ref().is_some_and(|bounds| bounds.get(id).is_none_or(|end| offset >= *end))
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+fn wall_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
