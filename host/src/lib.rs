@@ -23,3 +23,8 @@ pub fn demo_plugins() -> [(&'static str, &'static [u8]); 3] {
         ("key-by", include_bytes!(concat!(env!("OUT_DIR"), "/key-by.wasm"))),
     ]
 }
+
+/// `last-location` once more, with `speedMps` in its output: what the demo swaps to.
+fn demo_plugin_with_speed() -> &'static [u8] {
+    include_bytes!(concat!(env!("OUT_DIR"), "/speed/last-location.wasm"))
+}

@@ -3,16 +3,18 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Longest time between two beats of a worker that is taken to live. A call of
-/// a plugin may take up to 60 s less the host's own share, and nothing else on
-/// a worker's thread takes as long.
+/// Longest time between two beats of a worker that is taken to live. A worker
+/// beats between records, so a record whose calls take longer looks like a
+/// worker that hangs.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// What each worker last said of itself.
 #[derive(Debug)]
 pub struct Health(Vec<Worker>);
 
+/// On a cache line of its own: each worker writes here at every record.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Worker {
     /// Milliseconds since the Unix epoch.
     beat_ms: AtomicU64,

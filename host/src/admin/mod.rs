@@ -4,7 +4,7 @@
 //! ```text
 //! worker ── once a commit ──► Metrics ─┐
 //!        ── once a commit ──► Views ───┼──► Admin ──► GET /metrics, /api/v1/…
-//!        ── every poll ─────► Health ──┘          └─► GET /healthz, /readyz
+//!        ── once a commit ──► Health ──┘          └─► GET /healthz, /readyz
 //! ```
 //!
 //! Nothing here asks a worker for anything: a slow reader of the API cannot

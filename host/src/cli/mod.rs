@@ -21,8 +21,9 @@ use crate::worker;
 #[command(version, propagate_version = true, after_help = EXAMPLES)]
 pub struct Cli {
     /// What the host logs, to standard error: a level, or tracing's directives
-    #[arg(long, global = true, env = "GREGOR_LOG", default_value = "info,librdkafka=warn", value_name = "FILTER")]
-    log: String,
+    /// [default: info,librdkafka=warn; for the demo warn,librdkafka=error]
+    #[arg(long, global = true, env = "GREGOR_LOG", value_name = "FILTER")]
+    log: Option<String>,
     /// How log lines look
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -86,7 +87,11 @@ fn load(path: &Path) -> Result<Config, ConfigErrors> {
 
 /// Runs a command; its errors become one line each and an exit code.
 pub fn run(cli: Cli) -> ExitCode {
-    if let Err(error) = start_log(&cli.log, cli.log_format) {
+    let default = match cli.command {
+        Command::Demo(_) => "warn,librdkafka=error",
+        _ => "info,librdkafka=warn",
+    };
+    if let Err(error) = start_log(cli.log.as_deref().unwrap_or(default), cli.log_format) {
         eprintln!("error: --log: {error}");
         return ExitCode::from(2);
     }

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use ureq::http::Uri;
 
-/// A server on a busy host answers in milliseconds; a container's health check
-/// must end before the next one starts.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A busy host answers in milliseconds; one that does not is to be reported
+/// before a container's health check gives up on this command.
+const PATIENCE: Duration = Duration::from_secs(3);
 const SHORT_DIGEST: usize = 12;
 
 const NOT_WELL: u8 = 1;

@@ -7,8 +7,8 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::Worker;
 use super::client::Rebalance;
-use super::{Worker, wall_ms};
 use crate::config::Start;
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
@@ -76,7 +76,7 @@ impl Worker {
         }
         self.tasks.extend(tasks.into_iter().map(|task| (task.id.clone(), task)));
         self.shared.health.joined(self.index);
-        self.publish(wall_ms());
+        self.publish();
         Ok(())
     }
 

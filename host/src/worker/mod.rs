@@ -140,6 +140,7 @@ impl Worker {
             Some(Ok(polled)) => Some(polled),
         };
         let now = Now { instant: Instant::now(), wall_ms: wall_ms() };
+        self.shared.health.beat(self.index, now.wall_ms);
         let mut waits = None;
         if let Some(polled) = &polled
             && let Some(task) = self.tasks.get_mut(&TaskKey { topic: polled.topic(), partition: polled.partition() })
@@ -330,14 +331,13 @@ impl Worker {
         if committed == Committed::Done {
             self.shared.metrics.commit(started.elapsed());
         }
-        self.publish(now_ms);
+        self.publish();
         Ok(committed)
     }
 
-    fn publish(&mut self, now_ms: u64) {
+    fn publish(&mut self) {
         let Shared { views, metrics, health, shelf, .. } = &*self.shared;
         let member = self.member.context();
-        health.beat(self.index, now_ms);
         health.brokers(self.index, member.answering());
         if member.steady() {
             health.joined(self.index);

@@ -6,8 +6,9 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
-use crate::admin::views::{STATES, Views, sorted, state_name};
+use crate::admin::views::{Views, sorted};
 use crate::record::TopicPartition;
+use crate::task::PartitionState;
 use crate::task::{StageView, View};
 
 /// The views as of one scrape.
@@ -38,8 +39,8 @@ impl Collector for Partitions {
         let mut states = encoder.encode_descriptor("partition_state", help, None, MetricType::Gauge)?;
         for (id, view) in &self.0 {
             let partition = id.partition.to_string();
-            for state in STATES {
-                let labels = [("topic", &*id.topic), ("partition", &*partition), ("state", state_name(state))];
+            for state in PartitionState::ALL {
+                let labels = [("topic", &*id.topic), ("partition", &*partition), ("state", state.name())];
                 states.encode_family(&labels)?.encode_gauge(&u64::from(view.state == state))?;
             }
         }

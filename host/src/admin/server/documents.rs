@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::Status;
-use crate::admin::views::{Views, sorted, state_name};
+use crate::admin::views::{Views, sorted};
 use crate::record::TopicPartition;
 use crate::task::View;
 
@@ -30,7 +30,7 @@ impl<'a> Host<'a> {
         let views = sorted(&status.views);
         let mut partitions = BTreeMap::new();
         for (_, view) in &views {
-            *partitions.entry(state_name(view.state)).or_default() += 1;
+            *partitions.entry(view.state.name()).or_default() += 1;
         }
         Host {
             app: &status.app,

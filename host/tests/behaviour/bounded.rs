@@ -1,0 +1,1 @@
+//! The bounded run ends at the ends found at its start.

@@ -1,0 +1,1 @@
+//! The cache a plugin sees: one partition, one stage.

@@ -1,0 +1,1 @@
+//! What a misbehaving plugin cannot do to the host.

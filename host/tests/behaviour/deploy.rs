@@ -1,0 +1,1 @@
+//! Replacing a plugin while records flow.

@@ -1,0 +1,1 @@
+//! The same record gives the same outputs.

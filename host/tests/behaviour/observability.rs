@@ -1,0 +1,1 @@
+//! What a running host tells about itself.

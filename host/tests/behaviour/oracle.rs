@@ -1,0 +1,1 @@
+//! last-location against an oracle computed outside the host.

@@ -1,0 +1,1 @@
+//! The three plugins, with good and bad records.

@@ -1,0 +1,1 @@
+//! What a stage's policy makes of a failure.

@@ -1,0 +1,1 @@
+//! Partitions on the move, and those that stay.

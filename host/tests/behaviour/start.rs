@@ -1,0 +1,1 @@
+//! What a host refuses to start with.

@@ -1,0 +1,33 @@
+//! The components that hosts under test run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// Builds the guests of `host/tests/guests`, once a run.
+static GUESTS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace");
+    let target = root.join("target/plugins");
+    let status = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+        .current_dir(&root)
+        .args(["build", "--quiet", "--locked", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"])
+        .arg(&target)
+        .args(["-p", "guests", "--examples"])
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the guests could not be built: see cargo's lines above");
+    target.join("wasm32-wasip2/plugin/examples")
+});
+
+/// The bytes of a plugin that comes with the host or of a guest, whose name
+/// may be written with `-`.
+pub fn plugin(name: &str) -> Vec<u8> {
+    if let Some((_, bytes)) = gregor::demo_plugins().into_iter().find(|(known, _)| *known == name) {
+        return bytes.to_vec();
+    }
+    let file = GUESTS.join(format!("{}.wasm", name.replace('-', "_")));
+    fs::read(&file).unwrap_or_else(|error| panic!("no plugin {name} ({}): {error}", file.display()))
+}

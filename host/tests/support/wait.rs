@@ -1,0 +1,27 @@
+//! Waiting for what must come, no longer than it takes.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Long enough for a loaded machine: reached only where a test fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(25);
+
+/// Waits until `holds`.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually(what, || holds().then_some(()));
+}
+
+/// Waits until `look` finds something, and gives it.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        sleep(LOOK);
+    }
+}
