@@ -375,7 +375,7 @@ fn native_member(config: &Config, index: usize, records: u64, done: &std::sync::
             let value = serde_json::to_vec(&enriched)?;
             let mut record = BaseRecord::to(SINK).key(location.patient).payload(&value);
             while let Err((_, unsent)) = sender.send(record) {
-                sender.poll(Duration::from_millis(1));
+                thread::sleep(Duration::from_millis(1));
                 record = unsent;
             }
             positions.insert(polled.partition(), polled.offset() + 1);
@@ -394,9 +394,7 @@ fn commit(
     sender: &BaseProducer<SenderContext>,
     positions: &mut HashMap<i32, i64>,
 ) -> Result<()> {
-    while sender.flush(Duration::ZERO).is_err() {
-        sender.poll(Duration::from_millis(1));
-    }
+    ensure!(worker::flush(sender, Duration::from_secs(60)), "the brokers do not acknowledge");
     let mut offsets = TopicPartitionList::new();
     for (partition, position) in positions.drain() {
         offsets.add_partition_offset(SOURCE, partition, Offset::Offset(position))?;

@@ -22,10 +22,12 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::error::WorkerError;
 use crate::task::Task;
-use crate::worker::{Member, Sender};
+use crate::worker::{self, Member, Sender};
 
 /// How long one try to flush may hold the worker before it polls again.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+/// How often a flush looks for outputs that were refused.
+const FLUSH_TURN: Duration = Duration::from_millis(100);
 
 /// What a commit came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,18 +98,15 @@ impl Committer {
 }
 
 /// Waits until every output is acknowledged; false if the brokers take too long.
-///
-/// Not `Producer::flush`: in rdkafka 0.39 it serves callbacks in turns of 100 ms
-/// and returns no sooner, which is half of a commit interval.
 fn flush(sender: &Sender) -> Result<bool, WorkerError> {
     let deadline = Instant::now() + FLUSH_PATIENCE;
     loop {
-        let flushed = sender.flush(Duration::ZERO).is_ok();
+        let flushed = worker::flush(sender, FLUSH_TURN);
+        sender.poll(Duration::ZERO);
         sender.context().check()?;
         if flushed || Instant::now() >= deadline {
             return Ok(flushed);
         }
-        sender.poll(Duration::from_millis(1));
     }
 }
 

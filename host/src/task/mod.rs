@@ -31,11 +31,13 @@ pub struct Context {
     pub worker: Arc<str>,
 }
 
-/// The moment at which a record was polled.
+/// The time of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
+    /// The last reading of the clock: when the record was polled, then the end
+    /// of each call of a plugin.
     pub instant: Instant,
-    /// Milliseconds since the Unix epoch.
+    /// When the record was polled, in milliseconds since the Unix epoch.
     pub wall_ms: u64,
 }
 
@@ -99,12 +101,18 @@ impl Task {
 
     /// Puts `record` through every pipeline. Outputs are pushed to `outputs`
     /// and are to be sent whatever this returns.
-    pub fn process(&mut self, context: &Context, record: &Record<'_>, now: Now, outputs: &mut Vec<Output>) -> Progress {
+    pub fn process(
+        &mut self,
+        context: &Context,
+        record: &Record<'_>,
+        now: &mut Now,
+        outputs: &mut Vec<Output>,
+    ) -> Progress {
         self.settle(context, record, now, (0, 0), outputs)
     }
 
     /// Tries a waiting record again if it is due.
-    pub fn retry(&mut self, context: &Context, now: Now, outputs: &mut Vec<Output>) -> Progress {
+    pub fn retry(&mut self, context: &Context, now: &mut Now, outputs: &mut Vec<Output>) -> Progress {
         match self.waiting.take() {
             None => Progress::Done,
             Some(waiting) if waiting.due.is_some_and(|due| due <= now.instant) => {
@@ -122,7 +130,7 @@ impl Task {
         &mut self,
         context: &Context,
         record: &Record<'_>,
-        now: Now,
+        now: &mut Now,
         (first, mut attempts): (usize, u32),
         outputs: &mut Vec<Output>,
     ) -> Progress {

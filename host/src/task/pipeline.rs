@@ -61,7 +61,7 @@ impl Pipeline {
         &mut self,
         context: &Context,
         record: &Record<'_>,
-        now: Now,
+        now: &mut Now,
         mut attempts: u32,
         outputs: &mut Vec<Output>,
     ) -> Settled {
@@ -86,7 +86,7 @@ impl Pipeline {
         &mut self,
         context: &Context,
         record: &Record<'_>,
-        now: Now,
+        now: &mut Now,
         outputs: &mut Vec<Output>,
     ) -> Result<(), (usize, Failure)> {
         let before = outputs.len();
@@ -105,7 +105,7 @@ impl Pipeline {
         &mut self,
         context: &Context,
         record: &Record<'_>,
-        now: Now,
+        now: &mut Now,
         outputs: &mut Vec<Output>,
     ) -> Result<(), (usize, Failure)> {
         let last = self.stages.len() - 1;
@@ -117,8 +117,7 @@ impl Pipeline {
             let inputs = passed.iter().map(|passed| passed.view(record));
             // The first stage gets the source record, later ones what was passed on.
             for input in (index == 0).then_some(*record).into_iter().chain(inputs) {
-                let emitted =
-                    stage.process(&context.engine, &input, now.wall_ms).map_err(|failure| (index, failure))?;
+                let emitted = stage.process(&context.engine, &input, now).map_err(|failure| (index, failure))?;
                 for output in emitted {
                     spent.add(&output, &stage.plan).map_err(|failure| (index, failure))?;
                     if index < last && output.topic.is_none() {
@@ -144,7 +143,7 @@ impl Pipeline {
         &mut self,
         context: &Context,
         record: &Record<'_>,
-        now: Now,
+        now: &mut Now,
         attempts: u32,
         stage: usize,
         failure: &Failure,

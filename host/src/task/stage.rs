@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Now;
 use super::plan::StagePlan;
 use super::tally::Tally;
 use crate::config::Isolation;
@@ -29,14 +30,16 @@ impl Stage {
     ///
     /// # Errors
     /// Whatever ended the call; a spoilt instance is gone by then.
-    pub fn process(&mut self, engine: &Engine, record: &Record<'_>, now_ms: u64) -> Result<Vec<Emitted>, Failure> {
+    pub fn process(&mut self, engine: &Engine, record: &Record<'_>, now: &mut Now) -> Result<Vec<Emitted>, Failure> {
         let instance = match &mut self.instance {
             Some(instance) => instance,
             none => none.insert(Instance::new(engine, &self.version, &self.plan.scope)?),
         };
-        let started = Instant::now();
-        let outcome = instance.process(record, now_ms, &mut self.cache);
-        self.tally.times.record(started.elapsed());
+        let outcome = instance.process(record, now.wall_ms, &mut self.cache);
+        // One reading of the clock a call: it began at the one before.
+        let ended = Instant::now();
+        self.tally.times.record(ended.duration_since(now.instant));
+        now.instant = ended;
         match &outcome {
             Ok(_) => self.tally.ok += 1,
             Err(failure) => self.tally.failure(failure.kind()),

@@ -4,7 +4,7 @@
 mod assignment;
 mod client;
 mod command;
-mod headers;
+mod native;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,6 +22,7 @@ pub use client::{
     Member, MemberContext, Sender, SenderContext, base_config, check_property, member_config, sender_config,
 };
 pub use command::{Command, Swapped};
+pub use native::flush;
 
 use crate::admin::{Health, Metrics, Views};
 use crate::commit::{Committed, Committer};
@@ -55,6 +56,7 @@ pub struct Worker {
     context: Context,
     shared: Arc<Shared>,
     committer: Committer,
+    clock: Clock,
     tasks: HashMap<TopicPartition, Task, foldhash::fast::RandomState>,
     /// Outputs of the record in work.
     outputs: Vec<Output>,
@@ -107,6 +109,7 @@ impl Worker {
             context,
             shared,
             committer: Committer::new(commit_interval),
+            clock: Clock::start(),
             tasks: HashMap::default(),
             outputs: Vec::new(),
             produced: Vec::new(),
@@ -131,7 +134,8 @@ impl Worker {
         if self.apply_commands() == Flow::Stop {
             return Ok(Flow::Stop);
         }
-        let polled = match self.member.poll(self.patience()) {
+        let patience = POLL.min(self.committer.remaining(self.clock.instant));
+        let polled = match self.member.poll(patience) {
             None => None,
             Some(Err(error)) => {
                 self.poll_failed(error)?;
@@ -139,13 +143,13 @@ impl Worker {
             }
             Some(Ok(polled)) => Some(polled),
         };
-        let now = Now { instant: Instant::now(), wall_ms: wall_ms() };
+        let mut now = self.clock.tick();
         self.shared.health.beat(self.index, now.wall_ms);
         let mut waits = None;
         if let Some(polled) = &polled
             && let Some(task) = self.tasks.get_mut(&TaskKey { topic: polled.topic(), partition: polled.partition() })
         {
-            let headers = headers::of(polled);
+            let headers = native::headers(polled);
             let record = Record {
                 topic: polled.topic(),
                 partition: polled.partition(),
@@ -158,7 +162,7 @@ impl Worker {
             if task.waits() || self.shared.passes_bound(&task.id, record.offset) {
                 // Fetched before its partition was paused: it comes again.
                 waits = Some(task.id.clone());
-            } else if task.process(&self.context, &record, now, &mut self.outputs) == Progress::Waits {
+            } else if task.process(&self.context, &record, &mut now, &mut self.outputs) == Progress::Waits {
                 waits = Some(task.id.clone());
             }
         }
@@ -173,10 +177,6 @@ impl Worker {
             self.commit()?;
         }
         Ok(Flow::Continue)
-    }
-
-    fn patience(&self) -> Duration {
-        POLL.min(self.committer.remaining(Instant::now()))
     }
 
     fn apply_commands(&mut self) -> Flow {
@@ -243,7 +243,9 @@ impl Worker {
                         reason: error.to_string(),
                     });
                 }
-                self.sender.poll(Duration::from_millis(1));
+                // Not `poll` with a timeout: below a millisecond rdkafka's spins.
+                std::thread::sleep(Duration::from_millis(1));
+                self.sender.poll(Duration::ZERO);
                 self.sender.context().check()?;
                 record = unsent;
             }
@@ -256,11 +258,12 @@ impl Worker {
     }
 
     /// Tries waiting records again; their partitions go on where that helps.
-    fn retry_due(&mut self, now: Now) -> Result<(), WorkerError> {
-        let due = |task: &&mut Task| task.due().is_some_and(|due| due <= now.instant);
+    fn retry_due(&mut self, mut now: Now) -> Result<(), WorkerError> {
+        let polled_at = now.instant;
+        let due = |task: &&mut Task| task.due().is_some_and(|due| due <= polled_at);
         let mut done = Vec::new();
         for task in self.tasks.values_mut().filter(due) {
-            if task.retry(&self.context, now, &mut self.outputs) == Progress::Done {
+            if task.retry(&self.context, &mut now, &mut self.outputs) == Progress::Done {
                 done.push((task.id.clone(), task.position()));
             }
         }
@@ -326,7 +329,7 @@ impl Worker {
     /// Commits what tasks have settled, then tells everyone who looks.
     fn commit(&mut self) -> Result<Committed, WorkerError> {
         let started = Instant::now();
-        let now_ms = wall_ms();
+        let now_ms = self.clock.read().wall_ms;
         let committed = self.committer.commit(&self.member, &self.sender, self.tasks.values_mut(), now_ms)?;
         if committed == Committed::Done {
             self.shared.metrics.commit(started.elapsed());
@@ -380,6 +383,37 @@ impl Shared {
     /// Whether a bounded run leaves `offset` of `id` to a later one.
     fn passes_bound(&self, id: &TopicPartition, offset: i64) -> bool {
         self.bounds.as_ref().is_some_and(|bounds| bounds.get(id).is_none_or(|end| offset >= *end))
+    }
+}
+
+/// Reads the monotonic clock for each record and the wall clock only when a
+/// quarter of a second has passed: on some machines a reading takes long.
+struct Clock {
+    instant: Instant,
+    set_at: Instant,
+    set_to_ms: u64,
+}
+
+impl Clock {
+    const TRUSTED: Duration = Duration::from_millis(250);
+
+    fn start() -> Clock {
+        let instant = Instant::now();
+        Clock { instant, set_at: instant, set_to_ms: wall_ms() }
+    }
+
+    fn tick(&mut self) -> Now {
+        self.instant = Instant::now();
+        if self.instant.duration_since(self.set_at) > Self::TRUSTED {
+            (self.set_at, self.set_to_ms) = (self.instant, wall_ms());
+        }
+        self.read()
+    }
+
+    /// As of the last tick.
+    fn read(&self) -> Now {
+        let since = self.instant.duration_since(self.set_at).as_millis() as u64;
+        Now { instant: self.instant, wall_ms: self.set_to_ms + since }
     }
 }
 

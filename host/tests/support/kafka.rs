@@ -12,9 +12,9 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::names::unique;
 use super::record::{Received, Record};
 use super::wait::{PATIENCE, until};
-use super::names::unique;
 
 static KAFKA: LazyLock<Kafka> = LazyLock::new(Kafka::connect);
 
@@ -94,8 +94,7 @@ impl Kafka {
         producer.begin_transaction().expect("a transaction");
         records.into_iter().for_each(|record| send(&producer, topic, &record));
         producer.flush(PATIENCE).expect("every record is acknowledged");
-        let ended =
-            if commit { producer.commit_transaction(PATIENCE) } else { producer.abort_transaction(PATIENCE) };
+        let ended = if commit { producer.commit_transaction(PATIENCE) } else { producer.abort_transaction(PATIENCE) };
         ended.expect("the transaction ends");
     }
 

@@ -8,8 +8,10 @@
 //! let outputs = kafka().read(&sink);
 //! ```
 
+mod flow;
 mod group;
 mod host;
+mod intruder;
 mod kafka;
 mod names;
 mod plugins;
@@ -18,11 +20,13 @@ mod record;
 mod setup;
 mod wait;
 
+pub use flow::Flow;
 pub use host::Host;
-pub use kafka::kafka;
+pub use intruder::Intruder;
+pub use kafka::{kafka, send};
 pub use names::unique;
 pub use plugins::plugin;
-pub use raw::produce_header_with_invalid_name;
+pub use raw::produce_with_header;
 pub use record::{Received, Record, by_key};
-pub use setup::{Pipeline, Setup, Stage};
+pub use setup::{Pipeline, Setup, Stage, gregor};
 pub use wait::{PATIENCE, eventually, until};

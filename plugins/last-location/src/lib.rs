@@ -21,7 +21,7 @@ impl Plugin for LastLocation {
                 let before = cache::get(patient).as_deref().map(Track::decode).transpose()?;
                 let (track, step) = track::advance(before, &location, record.timestamp);
                 cache::set(patient, &track.encode(), None)?;
-                let value = json::write(&location, &track, &step);
+                let value = json::write(patient, &track, &step)?;
                 let keyed = record.key.as_deref() == Some(patient.as_bytes());
                 let key = (!keyed).then(|| patient.as_bytes().to_vec());
                 Output::new(key.or(record.key), value)

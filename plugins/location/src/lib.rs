@@ -13,13 +13,12 @@
 pub mod cases;
 mod fields;
 mod invalid;
-mod quick;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
-use fields::Scalar;
+use fields::{Fields, Scalar};
 pub use invalid::Invalid;
 
 /// The longest patient id, in bytes: what the cache takes as a key.
@@ -48,10 +47,7 @@ pub fn parse(value: &[u8]) -> Result<Location<'_>, Invalid> {
         return Err(Invalid::Empty);
     }
     let text = std::str::from_utf8(value).map_err(|_| Invalid::NotUtf8)?;
-    let fields = match quick::read(text) {
-        Some(fields) => fields,
-        None => serde_json::from_str(text)?,
-    };
+    let fields: Fields<'_> = serde_json::from_str(text)?;
     if let Some(field) = fields.repeated {
         return Err(Invalid::Repeated(field));
     }

@@ -1,22 +1,40 @@
-//! A polled record's headers.
-//!
-//! The one place with `unsafe` code. rdkafka 0.39 unwraps the conversion of a
-//! header's name to UTF-8, so a record with another name would end the worker:
-//! anyone who may produce could stop the group. Names are read here from the C
-//! library, with U+FFFD for what is no UTF-8.
+//! The one place with `unsafe` code: two calls of the C library that rdkafka
+//! 0.39 wraps in a way that does not serve here.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
+use std::time::Duration;
 
-use rdkafka::bindings::{rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers};
+use rdkafka::bindings::{rd_kafka_flush, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers};
 use rdkafka::message::BorrowedMessage;
+use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
+
+use super::client::Sender;
 
 use crate::record::Header;
 
+/// Waits at most `patience` until every record that `sender` took is
+/// acknowledged; whether all are.
+///
+/// rdkafka's own `flush` asks the C library with a timeout of 0 and spends the
+/// rest of the time in turns of 100 ms that end no sooner: half of a commit
+/// interval. The C library waits without spinning and sends without lingering.
+/// A record that failed counts until its report is polled.
+pub fn flush(sender: &Sender, patience: Duration) -> bool {
+    let timeout = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the pointer is the producer's own, alive for as long as `sender`
+    // is borrowed; the call is thread-safe and keeps nothing.
+    unsafe { rd_kafka_flush(sender.client().native_ptr(), timeout) == OK }
+}
+
 /// The headers of `polled`, in order; usually none, and then nothing is allocated.
-pub fn of(polled: &BorrowedMessage<'_>) -> Vec<Header> {
+///
+/// rdkafka unwraps the conversion of a header's name to UTF-8, so a record with
+/// another name would end the worker: anyone who may produce could stop the
+/// group. Here such a name gets U+FFFD for what is no UTF-8.
+pub fn headers(polled: &BorrowedMessage<'_>) -> Vec<Header> {
     let mut list: *mut rd_kafka_headers_t = ptr::null_mut();
     // SAFETY: `polled` owns its record for the length of its borrow; the list
     // that is written stays owned by the record.

@@ -1,5 +1,3 @@
-mod quick;
-
 use super::*;
 
 fn parsed(value: &str) -> Location<'_> {

@@ -1,0 +1,186 @@
+//! A running host: a process of its own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::wait::{PATIENCE, eventually, until};
+
+/// Lines of the log that a failing test shows.
+const TAIL: usize = 40;
+/// Of one question to the admin server.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// A `gregor run`; ended with the value, its log shown if a test fails.
+pub struct Host {
+    child: Child,
+    id: String,
+    log: PathBuf,
+}
+
+impl Host {
+    /// Starts `gregor run` on `config` as the host `id`.
+    pub fn spawn(config: &Path, id: &str, arguments: &[&str]) -> Host {
+        let log = config.with_file_name(format!("{}.log", super::unique()));
+        let file = File::create(&log).expect("the folder takes a log");
+        let child = Command::new(env!("CARGO_BIN_EXE_gregor"))
+            .args(["--log-format", "json", "run", "--config"])
+            .arg(config)
+            .args(arguments)
+            .env_remove("GREGOR_CONFIG")
+            .env_remove("GREGOR_LOG")
+            .env("GREGOR__HOST__ID", id)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .spawn()
+            .expect("the binary runs");
+        Host { child, id: id.to_owned(), log }
+    }
+
+    /// Waits until every worker is a member of the group and reaches the broker.
+    #[track_caller]
+    pub fn wait_until_ready(&self) {
+        until(&format!("host {} is ready", self.id), || self.answers("/readyz"));
+    }
+
+    /// Whether a route of the admin server answers with 200.
+    pub fn answers(&self, route: &str) -> bool {
+        self.ask(route).is_some_and(|(status, _)| status == 200)
+    }
+
+    /// The status and body of a route of the admin server; `None` where it does
+    /// not listen (yet).
+    pub fn ask(&self, route: &str) -> Option<(u16, String)> {
+        let address = self.admin()?;
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_global(Some(ANSWER))
+            .build()
+            .into();
+        let mut answer = agent.get(format!("http://{address}{route}")).call().ok()?;
+        Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
+    }
+
+    /// Where the admin server listens, once the log says so.
+    pub fn admin(&self) -> Option<String> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("\"admin server\""))?;
+        let line: Value = serde_json::from_str(line).ok()?;
+        Some(line["fields"]["address"].as_str()?.to_owned())
+    }
+
+    /// A JSON document of the API: `partitions`, `plugins`, `status`.
+    #[track_caller]
+    pub fn document(&self, name: &str) -> Value {
+        let (_, body) = eventually("the admin API answers", || {
+            self.ask(&format!("/api/v1/{name}")).filter(|(status, _)| *status == 200)
+        });
+        serde_json::from_str(&body).expect("the API answers with JSON")
+    }
+
+    /// Every partition of this host, as its API shows it.
+    #[track_caller]
+    pub fn partitions(&self) -> Vec<Value> {
+        self.document("partitions").as_array().expect("a list").clone()
+    }
+
+    /// The text of `/metrics`.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        eventually("metrics", || self.ask("/metrics").filter(|(status, _)| *status == 200)).1
+    }
+
+    /// The sum over the metrics named `name` whose labels hold all of `labels`,
+    /// each as `key="value"`.
+    #[track_caller]
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let named = |line: &&str| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
+                && labels.iter().all(|label| line.contains(label))
+        };
+        let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+        self.metrics().lines().filter(named).filter_map(value).sum()
+    }
+
+    /// Everything written to standard error so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("the host's log")
+    }
+
+    /// Waits until the log holds `text`.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) {
+        until(&format!("the log of {} says {text:?}", self.id), || self.log().contains(text));
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
+        kill(pid, signal).expect("the host lives");
+    }
+
+    /// SIGTERM, and waits for the end; its exit code.
+    #[track_caller]
+    pub fn term(&mut self) -> Option<i32> {
+        self.signal(Signal::SIGTERM);
+        self.wait_exit()
+    }
+
+    /// SIGKILL: no last word, no commit.
+    pub fn kill9(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().expect("the host's end");
+    }
+
+    /// Stops the process where it stands, until [`Host::cont`].
+    pub fn stop(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    pub fn cont(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the host's state").is_none()
+    }
+
+    /// Waits for the end; the exit code, `None` for one by a signal.
+    #[track_caller]
+    pub fn wait_exit(&mut self) -> Option<i32> {
+        self.wait_exit_within(PATIENCE)
+    }
+
+    /// As [`Host::wait_exit`], for work that takes longer.
+    #[track_caller]
+    pub fn wait_exit_within(&mut self, patience: Duration) -> Option<i32> {
+        let deadline = Instant::now() + patience;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the host's state") {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "host {} did not end within {patience:?}", self.id);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            eprintln!("-- the last lines of host {}:", self.id);
+            lines[lines.len().saturating_sub(TAIL)..].iter().for_each(|line| eprintln!("{line}"));
+        }
+        // Ended already where a test waited for it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
