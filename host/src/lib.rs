@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod cli;
+pub mod clock;
 pub mod commit;
 pub mod config;
 pub mod deploy;

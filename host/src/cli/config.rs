@@ -9,6 +9,7 @@ use super::ConfigArgs;
 #[derive(Subcommand)]
 pub enum ConfigCommand {
     /// Check a configuration file, all of it at once, without connecting anywhere
+    #[command(after_help = "Example: gregor config check --config gregor.toml")]
     Check {
         #[command(flatten)]
         config: ConfigArgs,

@@ -12,6 +12,7 @@ use crate::error::HostError;
 use crate::host::{End, Host, Options};
 
 #[derive(clap::Args)]
+#[command(after_help = "Example: gregor run --config gregor.toml")]
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,

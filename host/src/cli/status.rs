@@ -25,6 +25,7 @@ const NOT_REACHABLE: u8 = 3;
 /// Exit codes: 0 it answered, 1 it answered with an error, 2 it wants a token,
 /// 3 it cannot be reached. With --quiet: 0 it is ready, 1 it is not.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: gregor status --admin http://127.0.0.1:9640")]
 pub struct StatusArgs {
     /// Where the host's admin server listens
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9640")]

@@ -116,6 +116,11 @@ fn classify(error: KafkaError) -> Result<Committed, WorkerError> {
     match error.rdkafka_error_code() {
         Some(Code::FencedInstanceId | Code::Fatal | Code::Fenced) => Err(WorkerError::Fenced(error)),
         Some(Code::GroupAuthorizationFailed | Code::TopicAuthorizationFailed) => Err(WorkerError::Denied(error)),
+        // A rebalance that is about to be announced to the next poll.
+        Some(Code::IllegalGeneration | Code::RebalanceInProgress | Code::UnknownMemberId) => {
+            tracing::debug!(%error, "offsets are not committed: the group is being rebalanced");
+            Ok(Committed::NotYet)
+        }
         _ => {
             tracing::warn!(%error, "offsets are not committed yet; trying again");
             Ok(Committed::NotYet)

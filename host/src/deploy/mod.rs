@@ -5,13 +5,14 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 
 pub use watch::Watch;
 
 use crate::admin::{Metrics, PluginStatus};
+use crate::clock::wall_ms;
 use crate::config;
 use crate::error::HostError;
 use crate::plugin::{Digest, Engine, Instance, Refused, Version};
@@ -218,11 +219,5 @@ impl Deployer {
 
 /// The admin API's view of a version that has just been activated.
 pub fn running_status(plugin: &str, digest: Digest) -> PluginStatus {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    PluginStatus {
-        plugin: plugin.to_owned(),
-        digest: digest.to_string(),
-        since: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-        refused: None,
-    }
+    PluginStatus { plugin: plugin.to_owned(), digest: digest.to_string(), since: wall_ms(), refused: None }
 }

@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::limits::Growth;
 use super::lines::Lines;
 use super::wasi::{self, Determinism};
+use crate::clock::wall_ms;
 use crate::config::{self, Isolation, LogLevel};
 use crate::record::{Header, Record};
 use crate::state::{Cache, CacheLimits};
@@ -87,13 +88,15 @@ impl Instance {
     /// [`Failure::NoInstance`] when the pool is full or `init` refuses; what
     /// ended the call when a start function or `init` traps or takes too long.
     pub fn new(engine: &Engine, version: &Version, scope: &Arc<Scope>) -> Result<Instance, Failure> {
+        let now_ms = wall_ms();
         let lines = Lines::new(scope.clone());
+        lines.refill(now_ms);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         let guest = Guest {
             wasi: wasi::context(&lines),
             table,
-            determinism: Determinism::new(),
+            determinism: Determinism::new(now_ms),
             cache: Box::new(Cache::new(scope.cache)),
             scope: scope.clone(),
             lines,

@@ -63,8 +63,14 @@ pub struct Determinism {
 }
 
 impl Determinism {
-    pub fn new() -> Determinism {
-        Determinism { wall_ms: 0, monotonic_ns: 0, source: ("".into(), 0, 0), random: None }
+    /// Time of an instance's start, until its first record.
+    pub fn new(now_ms: u64) -> Determinism {
+        Determinism {
+            wall_ms: now_ms,
+            monotonic_ns: now_ms.saturating_mul(1_000_000),
+            source: ("".into(), 0, 0),
+            random: None,
+        }
     }
 
     /// Starts `record`, polled at `now_ms` (milliseconds since the Unix epoch).

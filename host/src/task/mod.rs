@@ -88,11 +88,9 @@ impl Task {
         let of_source = plans.iter().filter(|plan| plan.source == id.topic);
         let pipelines = of_source
             .map(|plan| {
-                let staged = plan.stages.iter().filter_map(|stage| {
-                    // Every plugin that a stage names was loaded before the first task.
-                    let version = versions.get(&stage.scope.plugin)?;
-                    Some(Stage::new(stage.clone(), version.clone()))
-                });
+                // Every plugin that a stage names was loaded before the first task.
+                let stage = |stage: &Arc<StagePlan>| Stage::new(stage.clone(), versions[&stage.scope.plugin].clone());
+                let staged = plan.stages.iter().map(stage);
                 Pipeline::new(plan.clone(), staged.collect())
             })
             .collect();

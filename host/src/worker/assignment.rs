@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Worker;
@@ -21,14 +22,13 @@ impl Worker {
     pub(super) fn handle_rebalances(&mut self) -> Result<(), WorkerError> {
         while let Some(rebalance) = self.member.context().next_rebalance() {
             match rebalance {
-                Rebalance::Assigned(partitions) => match self.assigned(&partitions) {
-                    Ok(()) => {}
-                    Err(WorkerError::Client(error)) => {
+                Rebalance::Assigned(partitions) => match self.tasks_for(&partitions) {
+                    Ok(tasks) => self.assigned(tasks)?,
+                    Err(error) => {
                         tracing::warn!(worker = self.index, %error, "an assignment cannot be taken up yet; trying again");
                         self.member.context().defer(Rebalance::Assigned(partitions));
                         return Ok(());
                     }
-                    Err(error) => return Err(error),
                 },
                 Rebalance::Revoked(partitions) if self.member.assignment_lost() => self.lost(&partitions)?,
                 Rebalance::Revoked(partitions) => self.revoked(&partitions)?,
@@ -37,19 +37,25 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes tasks that go on at the group's committed offsets, then starts fetching.
-    fn assigned(&mut self, partitions: &TopicPartitionList) -> Result<(), WorkerError> {
-        let committed = self.member.committed_offsets(partitions.clone(), ASK).map_err(WorkerError::Client)?;
-        let mut tasks = Vec::with_capacity(committed.count());
-        for element in committed.elements() {
-            element.error().map_err(WorkerError::Client)?;
+    /// Tasks that go on at the group's committed offsets. Only asks, so that it
+    /// can be asked again.
+    fn tasks_for(&self, partitions: &TopicPartitionList) -> Result<Vec<Task>, KafkaError> {
+        let committed = self.member.committed_offsets(partitions.clone(), ASK)?;
+        let task = |element: &TopicPartitionListElem<'_>| {
+            element.error()?;
             let id = TopicPartition::new(element.topic(), element.partition());
             let (position, known) = match element.offset() {
                 Offset::Offset(offset) => (offset, true),
-                _ => (self.first_position(&id).map_err(WorkerError::Client)?, false),
+                _ => (self.first_position(&id)?, false),
             };
-            tasks.push(Task::new(id, &self.plans, &self.versions, position, known));
-        }
+            Ok(Task::new(id, &self.plans, &self.versions, position, known))
+        };
+        committed.elements().iter().map(task).collect()
+    }
+
+    /// Takes up `tasks`, with the state that another worker of this process
+    /// left for them, and starts fetching.
+    fn assigned(&mut self, mut tasks: Vec<Task>) -> Result<(), WorkerError> {
         let mut start = TopicPartitionList::with_capacity(tasks.len());
         let mut paused = TopicPartitionList::new();
         for task in &mut tasks {

@@ -7,7 +7,7 @@ mod command;
 mod native;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use dashmap::DashMap;
@@ -25,6 +25,7 @@ pub use command::{Command, Swapped};
 pub use native::flush;
 
 use crate::admin::{Health, Metrics, Views};
+use crate::clock::Clock;
 use crate::commit::{Committed, Committer};
 use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
@@ -339,6 +340,8 @@ impl Worker {
     }
 
     fn publish(&mut self) {
+        // Serves what the producer has to say when nothing is flushed either.
+        self.sender.poll(Duration::ZERO);
         let Shared { views, metrics, health, shelf, .. } = &*self.shared;
         let member = self.member.context();
         health.brokers(self.index, member.answering());
@@ -384,41 +387,4 @@ impl Shared {
     fn passes_bound(&self, id: &TopicPartition, offset: i64) -> bool {
         self.bounds.as_ref().is_some_and(|bounds| bounds.get(id).is_none_or(|end| offset >= *end))
     }
-}
-
-/// Reads the monotonic clock for each record and the wall clock only when a
-/// quarter of a second has passed: on some machines a reading takes long.
-struct Clock {
-    instant: Instant,
-    set_at: Instant,
-    set_to_ms: u64,
-}
-
-impl Clock {
-    const TRUSTED: Duration = Duration::from_millis(250);
-
-    fn start() -> Clock {
-        let instant = Instant::now();
-        Clock { instant, set_at: instant, set_to_ms: wall_ms() }
-    }
-
-    fn tick(&mut self) -> Now {
-        self.instant = Instant::now();
-        if self.instant.duration_since(self.set_at) > Self::TRUSTED {
-            (self.set_at, self.set_to_ms) = (self.instant, wall_ms());
-        }
-        self.read()
-    }
-
-    /// As of the last tick.
-    fn read(&self) -> Now {
-        let since = self.instant.duration_since(self.set_at).as_millis() as u64;
-        Now { instant: self.instant, wall_ms: self.set_to_ms + since }
-    }
-}
-
-/// Milliseconds since the Unix epoch.
-fn wall_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,5 +1,7 @@
 //! Consumer groups, as the broker describes them.
 
+use rdkafka::consumer::Consumer;
+
 use super::kafka::Kafka;
 use super::wait::PATIENCE;
 

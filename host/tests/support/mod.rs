@@ -8,6 +8,7 @@
 //! let outputs = kafka().read(&sink);
 //! ```
 
+pub mod extra;
 mod flow;
 mod group;
 mod host;

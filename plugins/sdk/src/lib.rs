@@ -80,8 +80,8 @@ impl Output {
 }
 
 /// A failure that no further attempt can mend: the stage's `on-failure` policy
-/// applies at once. The reason reaches logs and dead letters, so it must not
-/// quote the record.
+/// applies at once. The reason is logged only where the stage's `log` is on, and
+/// is never in a dead letter; still, do not quote the record.
 pub fn reject(reason: impl Into<String>) -> Failure {
     Failure::Reject(reason.into())
 }
