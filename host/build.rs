@@ -1,55 +1,56 @@
 //! Compiles the plugins that `gregor demo` embeds, so that one cargo command
 //! is enough on a fresh machine.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
 const TARGET: &str = "wasm32-wasip2";
 
-fn main() {
-    let root = PathBuf::from(var("CARGO_MANIFEST_DIR")).join("..");
-    let out = PathBuf::from(var("OUT_DIR"));
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
     for watched in ["wit/v1", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
     // Folders only: components dropped into plugins/ are no sources.
-    for entry in fs::read_dir(root.join("plugins")).expect("the folder of plugins").flatten() {
-        if entry.path().is_dir() {
-            println!("cargo::rerun-if-changed={}", entry.path().display());
+    for entry in fs::read_dir(root.join("plugins"))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            println!("cargo::rerun-if-changed={}", path.display());
         }
     }
-    ensure_target();
+    ensure_target()?;
     // The demo swaps to this one: the same plugin, a field more. Built first, so
     // that cargo's own folder is left with the plain one.
-    fs::create_dir_all(out.join("speed")).expect("a folder in OUT_DIR");
-    build(&root, &out.join("speed"), &["last-location"], &["--features", "last-location/speed"]);
-    build(&root, &out, &["patient-location", "last-location", "key-by"], &[]);
-}
-
-fn var(name: &str) -> String {
-    env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
+    fs::create_dir_all(out.join("speed"))?;
+    build(&root, &out.join("speed"), &["last-location"], &["--features", "last-location/speed"])?;
+    build(&root, &out, &["patient-location", "last-location", "key-by"], &[])
 }
 
 /// Automatic installation of toolchain parts may be off.
-fn ensure_target() {
-    let printed = Command::new(var("RUSTC")).args(["--print", "target-libdir", "--target", TARGET]).output();
-    let installed = printed.is_ok_and(|printed| Path::new(String::from_utf8_lossy(&printed.stdout).trim()).is_dir());
-    if !installed {
-        let added = Command::new("rustup").args(["target", "add", TARGET]).status();
-        assert!(
-            added.is_ok_and(|status| status.success()),
-            "the target {TARGET} is missing and `rustup target add {TARGET}` did not install it: install it by hand"
-        );
+fn ensure_target() -> Outcome<()> {
+    let printed = Command::new(env::var("RUSTC")?).args(["--print", "target-libdir", "--target", TARGET]).output()?;
+    if Path::new(String::from_utf8_lossy(&printed.stdout).trim()).is_dir() {
+        return Ok(());
     }
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    if added.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    Err(format!("the target {TARGET} is missing and could not be added: run `rustup target add {TARGET}`").into())
 }
 
-fn build(root: &Path, out: &Path, plugins: &[&str], extra: &[&str]) {
+fn build(root: &Path, out: &Path, plugins: &[&str], extra: &[&str]) -> Outcome<()> {
     // Beside the profile's own folder, shared by all profiles. A folder of its
     // own, as cargo holds a lock on the one it builds into.
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     let target_dir =
-        Path::new(&var("OUT_DIR")).ancestors().nth(4).expect("target/<profile>/build/<package>/out").join("plugins");
-    let mut cargo = Command::new(var("CARGO"));
+        out_dir.ancestors().nth(4).ok_or("OUT_DIR is target/<profile>/build/<package>/out")?.join("plugins");
+    let mut cargo = Command::new(env::var("CARGO")?);
     cargo
         .current_dir(root)
         .args(["build", "--locked", "--profile", "plugin", "--target", TARGET, "--target-dir"])
@@ -62,11 +63,12 @@ fn build(root: &Path, out: &Path, plugins: &[&str], extra: &[&str]) {
     {
         cargo.env_remove(name);
     }
-    let status = cargo.status().expect("cargo runs");
-    assert!(status.success(), "the plugins could not be built: see cargo's lines above");
+    if !cargo.status()?.success() {
+        return Err("the plugins could not be built: see cargo's lines above".into());
+    }
     for plugin in plugins {
         let file = format!("{}.wasm", plugin.replace('-', "_"));
-        let built = target_dir.join(TARGET).join("plugin").join(file);
-        fs::copy(&built, out.join(format!("{plugin}.wasm"))).expect("the component that cargo just built");
+        fs::copy(target_dir.join(TARGET).join("plugin").join(file), out.join(format!("{plugin}.wasm")))?;
     }
+    Ok(())
 }

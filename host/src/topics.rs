@@ -1,6 +1,7 @@
 //! What the host knows of topics: asked of the brokers once, at start.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -66,9 +67,9 @@ pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<Topics, HostErro
     });
     let mut partitions: HashMap<Arc<str>, i32> = HashMap::new();
     for (role, topic) in named {
-        if !partitions.contains_key(&topic) {
-            let count = partition_count(&asking, config, role, &topic, deadline)?;
-            partitions.insert(topic, count);
+        if let Entry::Vacant(unknown) = partitions.entry(topic) {
+            let count = partition_count(&asking, config, role, unknown.key(), deadline)?;
+            unknown.insert(count);
         }
     }
     let limits = max_batch_bytes(&client, partitions.keys());

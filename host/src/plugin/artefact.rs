@@ -136,7 +136,7 @@ fn check_bytes(bytes: &[u8], max_size: u64) -> Result<(), Refused> {
     }
     match bytes.strip_prefix(b"\0asm") {
         None => Err(Refused::NotWasm),
-        Some(rest) if rest.starts_with(&[1, 0, 0, 0]) => Err(Refused::CoreModule),
+        Some([1, 0, 0, 0, ..]) => Err(Refused::CoreModule),
         Some(_) => Ok(()),
     }
 }

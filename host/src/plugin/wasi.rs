@@ -177,7 +177,7 @@ impl insecure::Host for Guest {
 /// it once, and their order must not depend on which record came first.
 impl insecure_seed::Host for Guest {
     fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
-        Ok((0x6772_6567_6f72, 0x7361_6d73_61))
+        Ok((0x6772_6567_6f72, 0x0073_616d_7361))
     }
 }
 

@@ -78,7 +78,7 @@ pub struct Task {
 pub struct Carried {
     committed: Option<i64>,
     waiting: Option<Waiting>,
-    caches: Vec<Vec<Box<Cache>>>,
+    caches: Vec<Vec<Cache>>,
 }
 
 impl Task {
@@ -220,7 +220,7 @@ impl Task {
 
     /// What goes along when the partition moves to another worker of this process.
     pub fn carry(self) -> Carried {
-        let caches = |pipeline: Pipeline| pipeline.stages.into_iter().map(|stage| stage.cache).collect();
+        let caches = |pipeline: Pipeline| pipeline.stages.into_iter().map(|stage| *stage.cache).collect();
         Carried {
             committed: self.committed,
             waiting: self.waiting,
@@ -236,7 +236,7 @@ impl Task {
         }
         for (pipeline, caches) in self.pipelines.iter_mut().zip(carried.caches) {
             for (stage, cache) in pipeline.stages.iter_mut().zip(caches) {
-                stage.cache = cache;
+                *stage.cache = cache;
             }
         }
         self.waiting = carried.waiting;

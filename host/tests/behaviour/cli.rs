@@ -32,7 +32,7 @@ fn every_command_explains_itself_with_an_example() {
 
 #[test]
 fn an_unknown_command_is_refused_with_a_suggestion() {
-    let output = gregor(&["rnu"]);
+    let output = gregor(&["runn"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("'run'"), "{}", text(&output.stderr));
 }
@@ -100,7 +100,10 @@ fn status_shows_a_running_host() {
     let host = setup.start();
     until("all is committed", || kafka().is_settled(&setup.app, &source));
     let admin = format!("http://{}", host.admin().expect("an admin server"));
-    until("the host shows no lag", || host.document("status")["lag"] == 0);
+    until("the host shows all partitions and no lag", || {
+        let partitions = host.partitions();
+        partitions.len() == 3 && partitions.iter().all(|view| view["lag"] == 0)
+    });
 
     let shown: Value =
         serde_json::from_str(&succeeds(&gregor(&["status", "--json", "--admin", &admin]))).expect("JSON");

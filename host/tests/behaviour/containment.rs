@@ -164,6 +164,7 @@ fn a_flood_of_log_lines_is_cut_and_the_record_passes() {
 fn an_instance_lives_from_record_to_record_and_dies_with_its_trap() {
     // A record that does not fit into the guest's memory ends the instance.
     let line = Line::start(2, "remembers", r#"memory = "1536KiB""#);
+    line.wait_until_spread();
     assert_eq!(line.ask(0, "a"), "none");
     assert_eq!(line.ask(0, "b"), "a");
     assert_eq!(line.ask(1, "c"), "none", "another task has an instance of its own");

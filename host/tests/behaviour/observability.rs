@@ -7,10 +7,11 @@ use crate::support::{Pipeline, Record, Setup, kafka, plugin, until};
 fn metrics_tell_what_a_run_did() {
     let retry = r#"retry = { attempts = 5, backoff = "1ms", max-backoff = "5ms" }"#;
     let line = Line::start(2, "fails", retry);
-    for _ in 0..5 {
-        (0..2).for_each(|partition| drop(line.send(partition, "key", "good")));
+    for partition in 0..2 {
+        for value in ["good", "good", "reject", "good", "good", "good"] {
+            line.send(partition, "key", value);
+        }
     }
-    (0..2).for_each(|partition| drop(line.send(partition, "key", "reject")));
     line.send(0, "key", "retry:2");
     line.settle();
     line.setup.put("fails", &revised(&plugin("fails")));
@@ -140,7 +141,9 @@ fn a_guests_lines_are_logged_where_the_stage_asks_for_them() {
         .pipeline(pipeline("mute", "logs", r#"log = "off""#))
         .pipeline(pipeline("failing", "fails", r#"log = "info""#));
     let line = Line::run(topics, setup);
-    ["log:2", "print:1", "eprint:1", "reject"].into_iter().for_each(|value| drop(line.send(0, "key", value)));
+    for value in ["log:2", "print:1", "eprint:1", "reject"] {
+        line.send(0, "key", value);
+    }
     line.settle();
     let guests: Vec<(String, String, String)> = line
         .host

@@ -95,6 +95,18 @@ impl Line {
         self.producer.flush(PATIENCE).expect("every record is acknowledged");
     }
 
+    /// Waits until each of the two workers owns partitions and the group rests:
+    /// from then on no partition moves.
+    #[track_caller]
+    pub fn wait_until_spread(&self) {
+        until("the partitions are spread over both workers", || {
+            let owners: Vec<Option<u64>> =
+                (0..self.sent.len()).map(|partition| self.view(partition as i32)["worker"].as_u64()).collect();
+            let spread = [Some(0), Some(1)].iter().all(|worker| owners.contains(worker)) && !owners.contains(&None);
+            spread && kafka().is_stable(&self.setup.app, 2)
+        });
+    }
+
     /// Sends a record and waits for its output; the output's text.
     #[track_caller]
     pub fn ask(&self, partition: i32, value: &str) -> String {
