@@ -18,6 +18,8 @@ use crate::command;
 use crate::kafka::Owned;
 
 const BOOTSTRAP: &str = "KAFKA_BOOTSTRAP";
+/// How many tests of one binary run at a time.
+const THREADS: &str = "RUST_TEST_THREADS";
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -128,6 +130,12 @@ impl Step {
                 let words = ["test", "--locked", "--no-fail-fast", "-p", "gregor", "--test", "*"];
                 let mut command = cargo(words);
                 command.args(filter);
+                if env::var_os(THREADS).is_none() {
+                    // These tests mostly wait for a broker or a host: more of
+                    // them than there are cores.
+                    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                    command.env(THREADS, (2 * cores).to_string());
+                }
                 let broker = match env::var(BOOTSTRAP) {
                     Ok(named) => {
                         eprintln!("Using the broker at {named}, as {BOOTSTRAP} says");

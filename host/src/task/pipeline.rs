@@ -33,6 +33,13 @@ pub enum Settled {
     },
 }
 
+/// A try that gave nothing.
+struct Failed {
+    /// Where in the pipeline.
+    stage: usize,
+    failure: Failure,
+}
+
 /// An output on its way to the next stage.
 struct Passed {
     timestamp: i64,
@@ -68,16 +75,16 @@ impl Pipeline {
         let mut fresh = false;
         loop {
             attempts += 1;
-            let (stage, failure) = match self.attempt(context, record, now, outputs) {
+            let failed = match self.attempt(context, record, now, outputs) {
                 Ok(()) => return Settled::Done,
                 Err(failed) => failed,
             };
-            if failure.worth_a_fresh_instance() && !fresh {
+            if failed.failure.worth_a_fresh_instance() && !fresh {
                 fresh = true;
-                self.stages[stage].retire();
+                self.stages[failed.stage].retire();
                 continue;
             }
-            return self.give_up(context, record, now, attempts, stage, &failure, outputs);
+            return self.give_up(context, record, now, attempts, &failed, outputs);
         }
     }
 
@@ -88,7 +95,7 @@ impl Pipeline {
         record: &Record<'_>,
         now: &mut Now,
         outputs: &mut Vec<Output>,
-    ) -> Result<(), (usize, Failure)> {
+    ) -> Result<(), Failed> {
         let before = outputs.len();
         self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms));
         let outcome = self.through_stages(context, record, now, outputs);
@@ -107,25 +114,26 @@ impl Pipeline {
         record: &Record<'_>,
         now: &mut Now,
         outputs: &mut Vec<Output>,
-    ) -> Result<(), (usize, Failure)> {
+    ) -> Result<(), Failed> {
         let last = self.stages.len() - 1;
         let lineage = self.plan.provenance.then_some(self.versions.as_str());
         let mut passed: Vec<Passed> = Vec::new();
         for (index, stage) in self.stages.iter_mut().enumerate() {
+            let failed = |failure| Failed { stage: index, failure };
             let mut spent = Spent::default();
             let mut next = Vec::new();
             let inputs = passed.iter().map(|passed| passed.view(record));
             // The first stage gets the source record, later ones what was passed on.
             for input in (index == 0).then_some(*record).into_iter().chain(inputs) {
-                let emitted = stage.process(&context.engine, &input, now).map_err(|failure| (index, failure))?;
+                let emitted = stage.process(&context.engine, &input, now).map_err(failed)?;
                 for output in emitted {
-                    spent.add(&output, &stage.plan).map_err(|failure| (index, failure))?;
+                    spent.add(&output, &stage.plan).map_err(failed)?;
                     if index < last && output.topic.is_none() {
-                        next.push(pass_on(output, &input).map_err(|failure| (index, failure))?);
+                        next.push(pass_on(output, &input).map_err(failed)?);
                         continue;
                     }
-                    let mut output = address(output, &input, &stage.plan, &self.plan, &context.topics)
-                        .map_err(|failure| (index, failure))?;
+                    let mut output =
+                        address(output, &input, &stage.plan, &self.plan, &context.topics).map_err(failed)?;
                     if let Some(versions) = lineage {
                         provenance::set_lineage(&mut output.headers, record, &context.worker, versions);
                     }
@@ -138,19 +146,17 @@ impl Pipeline {
     }
 
     /// What the failing stage's configuration says.
-    #[allow(clippy::too_many_arguments)]
     fn give_up(
         &mut self,
         context: &Context,
         record: &Record<'_>,
-        now: &mut Now,
+        now: &Now,
         attempts: u32,
-        stage: usize,
-        failure: &Failure,
+        Failed { stage, failure }: &Failed,
         outputs: &mut Vec<Output>,
     ) -> Settled {
         let plan = self.plan.clone();
-        let stage = &mut self.stages[stage];
+        let stage = &mut self.stages[*stage];
         let kind = failure.kind();
         let wait = |due| Settled::Wait { attempts, due, kind };
         tell(&stage.plan, record, failure, attempts);

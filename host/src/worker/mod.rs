@@ -366,18 +366,21 @@ impl Worker {
         }
     }
 
-    /// Finishes what is in work and leaves the group: partitions go to other
-    /// members at once instead of after the session's timeout.
+    /// Commits and leaves the group: partitions go to other members at once
+    /// instead of after the session's timeout.
+    ///
+    /// Dropping the member closes it. Not `unsubscribe` before that: librdkafka
+    /// 2.12 forgets to leave when the close comes while it still stops fetching
+    /// from the partitions that it let go.
     fn close(mut self) -> Result<(), WorkerError> {
         while self.commit()? == Committed::NotYet {}
-        self.member.unsubscribe();
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while !self.tasks.is_empty() && Instant::now() < deadline {
-            // Records that still come are not processed: their offsets are not committed.
-            drop(self.member.poll(POLL));
-            self.handle_rebalances()?;
-        }
+        self.handle_rebalances()?;
         self.member.context().close();
+        for (id, task) in self.tasks.drain() {
+            tracing::info!(worker = self.index, partition = %id, position = task.position(), "left");
+            self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
+        }
+        drop(self.member);
         Ok(())
     }
 }

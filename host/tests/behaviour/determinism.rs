@@ -42,7 +42,7 @@ fn a_record_sees_the_same_chance_in_each_run_and_another_record_another() {
 #[test]
 fn a_guest_sees_the_time_of_the_poll_and_a_clock_that_moves_by_readings() {
     let source = kafka().topic(2);
-    kafka().produce(&source, (0..20).map(|n| Record::new("key", "value").partition(n % 2).timestamp(1_000)));
+    kafka().produce(&source, (0..20).map(|n| Record::new("key", "value").partition(n % 2)));
     let mut earliest = now_ms();
     for _ in 0..2 {
         let seen = seen_by_a_run_over(&source);

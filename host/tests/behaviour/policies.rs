@@ -9,6 +9,7 @@ use crate::support::{Record, Setup, kafka, plugin, until};
 /// Sends `before`, a poison and `after` to partition 1 and good records to the
 /// two others; waits until all is done that the poison does not hold up.
 fn held_up(line: &Line, poison: &str, state: &str, failure: &str) {
+    line.wait_until_spread();
     let send_good = |name| {
         for nth in 0..5 {
             for partition in 0..3 {
@@ -153,7 +154,7 @@ fn without_a_dead_letter_topic_a_failed_record_is_held() {
 fn a_retry_keeps_the_order_of_its_partition() {
     let retry = r#"retry = { attempts = 5, backoff = "20ms", max-backoff = "50ms" }"#;
     let line = Line::start(3, "fails", retry);
-    // The guest counts its attempts itself, and a move would give it a new instance.
+    // The guest counts attempts in its instance, which a move would replace.
     line.wait_until_spread();
     for partition in 0..3 {
         for value in ["one", "retry:3", "two", "retry:5", "three"] {

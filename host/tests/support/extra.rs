@@ -16,6 +16,9 @@ pub struct Topics {
     pub dead: String,
 }
 
+/// A broker looks for what is too old at any moment; tests write old timestamps.
+const KEPT: (&str, &str) = ("retention.ms", "-1");
+
 impl Topics {
     pub fn new(partitions: i32) -> Topics {
         Topics::with_dead_letters(partitions, &[])
@@ -23,8 +26,11 @@ impl Topics {
 
     /// With properties of the dead-letter topic.
     pub fn with_dead_letters(partitions: i32, properties: &[(&str, &str)]) -> Topics {
-        let dead = kafka().topic_with(1, properties);
-        Topics { source: kafka().topic(partitions), sink: kafka().topic(1), dead }
+        Topics {
+            source: kafka().topic_with(partitions, &[KEPT]),
+            sink: kafka().topic_with(1, &[KEPT]),
+            dead: kafka().topic_with(1, &[&[KEPT], properties].concat()),
+        }
     }
 
     /// From source to sink, outputs naming their source record; no stage yet.
@@ -53,8 +59,9 @@ pub fn revised(component: &[u8]) -> Vec<u8> {
 /// A running host, what goes in and what came out.
 pub struct Line {
     pub topics: Topics,
-    pub setup: Setup,
+    /// Before its setup, which takes the folder with the log away.
     pub host: Host,
+    pub setup: Setup,
     producer: BaseProducer,
     /// Records sent to each partition of the source.
     sent: Vec<AtomicI64>,
@@ -76,7 +83,7 @@ impl Line {
 
     pub fn of(topics: Topics, setup: Setup, host: Host) -> Line {
         let sent = (0..kafka().partitions(&topics.source)).map(|_| AtomicI64::new(0)).collect();
-        Line { topics, setup, host, producer: kafka().producer(&[]), sent }
+        Line { topics, host, setup, producer: kafka().producer(&[]), sent }
     }
 
     /// Hands a record to the producer; the offset it will have.
