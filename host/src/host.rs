@@ -26,6 +26,8 @@ use crate::worker::{self, Command, MemberContext, SenderContext, Shared, Worker}
 
 /// A worker's stack: a guest's calls run on it, and host calls below them.
 const WORKER_STACK: usize = 8 << 20;
+/// How long a host that is to stop waits for a rebalance to end.
+const SETTLE: Duration = Duration::from_secs(5);
 /// How often a bounded run looks whether it is done.
 const BOUNDED_LOOK: Duration = Duration::from_millis(200);
 
@@ -220,6 +222,7 @@ impl Host {
     pub fn stop(mut self) -> Result<(), HostError> {
         let timeout = self.config.host.shutdown_timeout;
         let deadline = Instant::now() + timeout;
+        self.settle(timeout / 2);
         for worker in &self.workers {
             // A worker that has ended already takes no commands.
             drop(worker.send(Command::Stop));
@@ -237,6 +240,20 @@ impl Host {
             outcome = outcome.and(result.map_err(|error| HostError::Worker { worker, error }));
         }
         outcome
+    }
+}
+
+impl Host {
+    /// Lets a rebalance under way come to its end, records still flowing. A
+    /// member that leaves in the midst of joining is forgotten by the client
+    /// library: its request to leave waits behind the one to join, longer than
+    /// the close, and its partitions stand still until the session times out.
+    fn settle(&self, patience: Duration) {
+        let deadline = Instant::now() + patience.min(SETTLE);
+        let all_run = || !self.threads.iter().any(JoinHandle::is_finished);
+        while !self.shared.health.settled() && all_run() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Topic {
 
 /// The topics that the configuration names, by name.
 #[derive(Clone, Debug, Default)]
-pub struct Topics(HashMap<Arc<str>, Topic>);
+pub struct Topics(HashMap<Arc<str>, Topic, foldhash::fast::RandomState>);
 
 impl Topics {
     pub fn get(&self, name: &str) -> Option<&Topic> {

@@ -20,6 +20,7 @@ struct Worker {
     beat_ms: AtomicU64,
     joined: AtomicBool,
     brokers: AtomicBool,
+    settled: AtomicBool,
 }
 
 impl Health {
@@ -32,6 +33,7 @@ impl Health {
             beat_ms: AtomicU64::new(now_ms),
             joined: AtomicBool::new(false),
             brokers: AtomicBool::new(true),
+            settled: AtomicBool::new(false),
         };
         Health((0..workers).map(worker).collect())
     }
@@ -61,6 +63,18 @@ impl Health {
         if let Some(worker) = self.0.get(worker) {
             worker.brokers.store(answering, Relaxed);
         }
+    }
+
+    /// Whether `worker` has its share of partitions and no rebalance is under way.
+    pub fn settle(&self, worker: usize, settled: bool) {
+        if let Some(worker) = self.0.get(worker) {
+            worker.settled.store(settled, Relaxed);
+        }
+    }
+
+    /// Whether no worker takes part in a rebalance, as of their last commits.
+    pub fn settled(&self) -> bool {
+        self.0.iter().all(|worker| worker.settled.load(Relaxed))
     }
 
     /// Whether every worker has beaten within the 60 s before `now_ms`.
@@ -154,6 +168,17 @@ mod tests {
         assert!(health.alive(NOW));
         health.brokers(0, true);
         assert_eq!(health.ready(NOW), Ok(()));
+    }
+
+    #[test]
+    fn a_group_is_settled_when_every_worker_is() {
+        let health = beating(2);
+        health.settle(0, true);
+        assert!(!health.settled());
+        health.settle(1, true);
+        assert!(health.settled());
+        health.settle(0, false);
+        assert!(!health.settled());
     }
 
     #[test]

@@ -345,6 +345,7 @@ impl Worker {
         let Shared { views, metrics, health, shelf, .. } = &*self.shared;
         let member = self.member.context();
         health.brokers(self.index, member.answering());
+        health.settle(self.index, member.steady());
         if member.steady() {
             health.joined(self.index);
         }

@@ -65,7 +65,7 @@ fn a_second_host_joins_and_leaves_and_every_record_comes_out_once() {
         let mut other = setup.start_as("other");
         until("four members share the partitions", || {
             let (first, second) = (homes(&one).len(), homes(&other).len());
-            kafka().is_stable(&setup.app, 4) && second > 0 && first + second == 6
+            second > 0 && first + second == 6 && kafka().is_stable(&setup.app, 4)
         });
         let joined = kafka().ends(&sink).iter().sum::<i64>();
         until("records flow on", || kafka().ends(&sink).iter().sum::<i64>() > joined + 500);
@@ -95,7 +95,7 @@ fn a_partition_that_moves_to_another_worker_of_the_process_keeps_its_cache() {
     let before = eventually("two workers own three sources each", || {
         let homes = homes(&host);
         let of = |worker| homes.values().filter(|home| **home == worker).count();
-        (of(0) == 3 && of(1) == 3).then_some(homes)
+        (of(0) == 3 && of(1) == 3 && kafka().is_stable(&setup.app, 2)).then_some(homes)
     });
     for source in &sources {
         kafka().produce(source, (0..40).map(|_| location(source)));
@@ -134,7 +134,9 @@ fn a_partition_that_another_host_has_worked_on_comes_back_without_its_old_cache(
     };
     produce(10);
     let mut other = setup.start_as("other");
-    until("each host owns one partition", || homes(&one).len() == 1 && homes(&other).len() == 1);
+    until("each host owns one partition", || {
+        homes(&one).len() == 1 && homes(&other).len() == 1 && kafka().is_stable(&setup.app, 2)
+    });
     let gone = homes(&other).into_keys().next().expect("one partition").1;
     produce(5);
     assert_eq!(other.term(), Some(0));
@@ -157,7 +159,7 @@ fn kafkas_own_tools_see_the_group_its_members_and_its_lag() {
         kafka().ends(&source).iter().zip(committed).map(|(end, committed)| end - committed.unwrap_or(0)).sum()
     };
     let mut host = setup.start();
-    until("the group is stable", || kafka().is_stable(&setup.app, 3));
+    until("the group is stable", || host.owns(6) && kafka().is_stable(&setup.app, 3));
     let named: Vec<String> = (0..3).map(|worker| format!("{}-one-{worker}", setup.app)).collect();
     assert_eq!(kafka().group(&setup.app).members, named);
 

@@ -1,6 +1,6 @@
 //! A host that stops and starts again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nix::sys::signal::Signal;
 
@@ -42,6 +42,7 @@ fn a_signal_under_load_loses_and_repeats_nothing(signal: Signal) {
     let setup = setup(&source, &sink);
     let flow = Flow::start(&source, 30);
     let mut host = setup.start();
+    until("both workers have their share", || host.owns(6) && kafka().is_stable(&setup.app, 2));
     kafka().consume(&sink, 500);
 
     host.signal(signal);
@@ -73,6 +74,46 @@ fn sigkill_under_load_loses_nothing() {
     let outputs = kafka().read(&sink);
     let last = last_occurrences(&outputs);
     assert_eq!(by_key(&last), produced.values(), "every record is there, in order where it came last");
+}
+
+#[test]
+fn a_host_frozen_past_its_session_drops_its_partitions_and_nothing_is_lost() {
+    let (source, sink) = (kafka().topic(6), kafka().topic(6));
+    let setup = setup(&source, &sink).kafka("session.timeout.ms", "6000");
+    let flow = Flow::start(&source, 30);
+    let frozen = setup.start();
+    kafka().consume(&sink, 500);
+
+    frozen.freeze();
+    let next = setup.start_as("two");
+    until("the other host has taken over", || next.owns(6));
+    frozen.thaw();
+    frozen.wait_for_log("lost: the group took it away");
+    until("it has a share again", || !frozen.partitions().is_empty() && kafka().is_stable(&setup.app, 4));
+    let produced = flow.stop();
+    until("all is committed", || kafka().is_settled(&setup.app, &source));
+
+    // What it had sent but not committed comes again, and later than its repetition.
+    let first = first_occurrences(&kafka().read(&sink));
+    assert_eq!(by_key(&first), produced.values(), "every record is there, in order where it came first");
+}
+
+#[test]
+fn a_host_that_stops_while_it_joins_leaves_no_member_behind() {
+    let (source, sink) = (kafka().topic(6), kafka().topic(6));
+    let setup = setup(&source, &sink);
+    for _ in 0..3 {
+        let mut host = setup.spawn_as("one", &[]);
+        host.wait_for_log("running; SIGTERM");
+        assert_eq!(host.term(), Some(0));
+        assert!(kafka().group(&setup.app).members.is_empty(), "its members have left the group");
+    }
+}
+
+/// Each record where it came out first, in the order of its partition.
+fn first_occurrences(outputs: &[Received]) -> Vec<Received> {
+    let mut seen = BTreeSet::new();
+    outputs.iter().filter(|output| seen.insert((output.key(), output.text()))).cloned().collect()
 }
 
 /// Each record where it came out last, in the order of its partition.

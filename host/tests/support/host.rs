@@ -91,6 +91,11 @@ impl Host {
         self.document("partitions").as_array().expect("a list").clone()
     }
 
+    /// Whether this host has so many partitions.
+    pub fn owns(&self, partitions: usize) -> bool {
+        self.partitions().len() == partitions
+    }
+
     /// The text of `/metrics`.
     #[track_caller]
     pub fn metrics(&self) -> String {
@@ -138,17 +143,13 @@ impl Host {
         self.child.wait().expect("the host's end");
     }
 
-    /// Stops the process where it stands, until [`Host::cont`].
-    pub fn stop(&self) {
+    /// Stops the process where it stands, until [`Host::thaw`].
+    pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    pub fn cont(&self) {
+    pub fn thaw(&self) {
         self.signal(Signal::SIGCONT);
-    }
-
-    pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("the host's state").is_none()
     }
 
     /// Waits for the end; the exit code, `None` for one by a signal.
