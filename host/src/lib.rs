@@ -15,11 +15,6 @@ pub mod task;
 pub mod topics;
 pub mod worker;
 
-/// Records are allocated on the client library's threads and freed on the
-/// workers': glibc's arenas contend there. It serves the C library too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// The plugins that come with the host, by name: components for `wasm32-wasip2`,
 /// compiled with it, that `gregor demo` and the benchmark run.
 pub fn demo_plugins() -> [(&'static str, &'static [u8]); 3] {
