@@ -199,8 +199,9 @@ fn health_is_open_and_all_else_asks_for_the_token() {
 fn a_host_is_ready_once_its_workers_are_members() {
     let line = Line::start(2, "echo", "");
     line.host.wait_until_ready();
-    // The group may be in a further round of its rebalance: members it has.
     assert_eq!(kafka().group(&line.setup.app).members.len(), 2);
+    // A cooperative rebalance may still be in its second round.
+    until("the group is stable with both", || kafka().is_stable(&line.setup.app, 2));
     assert_eq!(line.host.ask("/healthz"), Some((200, "ok\n".to_owned())));
     assert_eq!(line.host.ask("/readyz"), Some((200, "ready\n".to_owned())));
     assert_eq!(line.host.ask("/nothing").map(|(status, _)| status), Some(404));
