@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender};
-use dashmap::DashMap;
 use hashbrown::HashMap;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -84,7 +83,7 @@ impl Host {
             views: Arc::new(Views::default()),
             metrics: Metrics::new(),
             health: Arc::new(Health::new(config.host.workers)),
-            shelf: DashMap::new(),
+            shelf: worker::Shelf::default(),
             bounds,
         });
         let plugins: PluginStatuses = Arc::default();

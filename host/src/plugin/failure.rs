@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::state::StateError;
+
 /// A limit's failure carries the limit and, where known, what was asked for.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Failure {
@@ -36,6 +38,9 @@ pub enum Failure {
     OutputTooLarge { topic: String, bytes: u64, limit: u64 },
     #[error("no instance could be made: {0}")]
     NoInstance(String),
+    /// The host's fault, never the record's.
+    #[error("{0}")]
+    State(StateError),
 }
 
 impl Failure {
@@ -56,6 +61,7 @@ impl Failure {
             Failure::NoSink => "no-sink",
             Failure::OutputTooLarge { .. } => "output-too-large",
             Failure::NoInstance(_) => "no-instance",
+            Failure::State(_) => "state",
         }
     }
 
@@ -63,15 +69,23 @@ impl Failure {
     pub fn spoils_instance(&self) -> bool {
         matches!(
             self,
-            Failure::Trap(_) | Failure::Timeout(_) | Failure::Memory { .. } | Failure::Stack | Failure::HostCall(_)
+            Failure::Trap(_)
+                | Failure::Timeout(_)
+                | Failure::Memory { .. }
+                | Failure::Stack
+                | Failure::HostCall(_)
+                | Failure::State(_)
         )
     }
 
     /// Whether a limit or a trap ended the call: such a record is tried once
     /// more on a fresh instance.
     pub fn worth_a_fresh_instance(&self) -> bool {
-        self.spoils_instance()
-            || matches!(self, Failure::Outputs { .. } | Failure::OutputBytes { .. } | Failure::NoInstance(_))
+        match self {
+            Failure::State(_) => false,
+            Failure::Outputs { .. } | Failure::OutputBytes { .. } | Failure::NoInstance(_) => true,
+            _ => self.spoils_instance(),
+        }
     }
 
     /// The guest's own words, if any.

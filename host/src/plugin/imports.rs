@@ -17,29 +17,30 @@ pub fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     v1::Plugin::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)
 }
 
-impl From<CacheError> for cache::Error {
-    fn from(error: CacheError) -> cache::Error {
-        match error {
-            CacheError::QuotaExceeded(limit) => cache::Error::QuotaExceeded(limit),
-            CacheError::ValueTooLarge(limit) => cache::Error::ValueTooLarge(limit),
-            CacheError::InvalidKey => cache::Error::InvalidKey("a key is 1 to 512 bytes of UTF-8".into()),
-            CacheError::NotANumber => cache::Error::NotANumber,
-        }
-    }
+/// What the plugin hears of a refused write; a store that failed ends the call.
+fn told<T>(outcome: Result<T, CacheError>) -> wasmtime::Result<Result<T, cache::Error>> {
+    Ok(Err(match outcome {
+        Ok(done) => return Ok(Ok(done)),
+        Err(CacheError::QuotaExceeded(limit)) => cache::Error::QuotaExceeded(limit),
+        Err(CacheError::ValueTooLarge(limit)) => cache::Error::ValueTooLarge(limit),
+        Err(CacheError::InvalidKey) => cache::Error::InvalidKey("a key is 1 to 512 bytes of UTF-8".into()),
+        Err(CacheError::NotANumber) => cache::Error::NotANumber,
+        Err(CacheError::Store(error)) => return Err(error.into()),
+    }))
 }
 
 impl types::Host for Guest {}
 
 impl cache::Host for Guest {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<Vec<u8>>> {
-        Ok(self.cache.get(&key).map(<[u8]>::to_vec))
+        Ok(self.cache.get(&key)?.map(<[u8]>::to_vec))
     }
 
     fn get_many(&mut self, keys: Vec<String>) -> wasmtime::Result<Vec<Option<Vec<u8>>>> {
         let mut bytes = 0;
         let mut found = Vec::with_capacity(keys.len());
         for key in &keys {
-            let value = self.cache.get(key).map(<[u8]>::to_vec);
+            let value = self.cache.get(key)?.map(<[u8]>::to_vec);
             bytes += value.as_ref().map_or(0, Vec::len);
             wasmtime::ensure!(bytes <= MAX_GET_MANY_BYTES, "get-many past {MAX_GET_MANY_BYTES} bytes");
             found.push(value);
@@ -48,19 +49,19 @@ impl cache::Host for Guest {
     }
 
     fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> wasmtime::Result<Result<(), cache::Error>> {
-        Ok(self.cache.set(&key, value, ttl_ms).map_err(cache::Error::from))
+        told(self.cache.set(&key, value, ttl_ms))
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<bool> {
-        Ok(self.cache.delete(&key))
+        Ok(self.cache.delete(&key)?)
     }
 
     fn increment(&mut self, key: String, delta: i64) -> wasmtime::Result<Result<i64, cache::Error>> {
-        Ok(self.cache.increment(&key, delta).map_err(cache::Error::from))
+        told(self.cache.increment(&key, delta))
     }
 
     fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> wasmtime::Result<Vec<(String, Vec<u8>)>> {
-        Ok(self.cache.scan(&prefix, after.as_deref(), limit as usize))
+        Ok(self.cache.scan(&prefix, after.as_deref(), limit as usize)?)
     }
 }
 

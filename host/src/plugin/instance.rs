@@ -19,7 +19,7 @@ use super::wasi::{self, Determinism};
 use crate::clock::wall_ms;
 use crate::config::{self, Isolation, LogLevel};
 use crate::record::{Header, Record};
-use crate::state::{Cache, CacheLimits};
+use crate::state::{Cache, CacheLimits, MemoryStore, StateError};
 
 /// Bytes that one host call may take from the guest besides a call's outputs.
 const HOST_CALL_BYTES: u64 = 2 << 20;
@@ -97,7 +97,7 @@ impl Instance {
             wasi: wasi::context(&lines),
             table,
             determinism: Determinism::new(now_ms),
-            cache: Box::new(Cache::new(scope.cache)),
+            cache: Box::new(Cache::new(Box::new(MemoryStore::default()), scope.cache, false)),
             scope: scope.clone(),
             lines,
             counts: Counts::default(),
@@ -193,6 +193,9 @@ fn lower_header((name, value): &Header) -> types::HeaderParam<'_> {
 /// Names what ended a call. Texts of traps are wasmtime's, never the guest's.
 fn failure_of(error: &wasmtime::Error, guest: &Guest) -> Failure {
     let limits = &guest.scope.limits;
+    if let Some(error) = error.downcast_ref::<StateError>() {
+        return Failure::State(error.clone());
+    }
     if let Some((asked, limit)) = guest.growth.refused() {
         return Failure::Memory { asked, limit };
     }

@@ -7,19 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-/// A value and when it ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    pub value: Vec<u8>,
-    /// Milliseconds since the Unix epoch; from then on the entry is gone.
-    pub expires_at: Option<u64>,
-}
-
-impl Entry {
-    fn expired(&self, now: u64) -> bool {
-        self.expires_at.is_some_and(|at| at <= now)
-    }
-}
+use super::store::{Checkpoint, Commit, Entry, Page, StateError, StateStore};
 
 #[derive(Default)]
 pub struct MemoryStore {
@@ -30,13 +18,19 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    pub fn get(&self, key: &str, now: u64) -> Option<&Entry> {
-        self.entries.get(key).filter(|entry| !entry.expired(now))
+    fn forget_expiry(&mut self, key: &Arc<str>, expires_at: Option<u64>) {
+        if let Some(at) = expires_at {
+            self.expiries.remove(&(at, key.clone()));
+        }
     }
 
-    /// Puts `entry` under `key`; what stood there, expired or not, and the
-    /// store's own copy of the key.
-    pub fn put(&mut self, key: &str, entry: Entry) -> (Arc<str>, Option<Entry>) {
+    /// As [`StateStore::get`], which cannot fail here.
+    pub fn find(&self, key: &str) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// As [`StateStore::put`], which cannot fail here.
+    pub fn replace(&mut self, key: &str, entry: Entry) -> (Arc<str>, Option<Entry>) {
         let expires_at = entry.expires_at;
         let added = entry.value.len() as u64;
         let (shared, previous) = match self.entries.get_key_value_mut(key) {
@@ -60,8 +54,8 @@ impl MemoryStore {
         (shared, previous)
     }
 
-    /// Takes the entry away; what stood there, expired or not.
-    pub fn remove(&mut self, key: &str) -> Option<(Arc<str>, Entry)> {
+    /// As [`StateStore::remove`], which cannot fail here.
+    pub fn take(&mut self, key: &str) -> Option<(Arc<str>, Entry)> {
         let (shared, entry) = self.entries.remove_entry(key)?;
         self.order.remove(&shared);
         self.forget_expiry(&shared, entry.expires_at);
@@ -69,46 +63,78 @@ impl MemoryStore {
         Some((shared, entry))
     }
 
-    fn forget_expiry(&mut self, key: &Arc<str>, expires_at: Option<u64>) {
-        if let Some(at) = expires_at {
-            self.expiries.remove(&(at, key.clone()));
-        }
-    }
-
-    /// Living entries whose key starts with `prefix`, by key's bytes, after `after`.
-    pub fn scan<'a>(
-        &'a self,
-        prefix: &'a str,
-        after: Option<&'a str>,
-        now: u64,
-    ) -> impl Iterator<Item = (&'a str, &'a Entry)> {
-        let from = match after {
+    /// Living entries of `page`'s prefix after its start, by their keys' bytes.
+    pub fn range<'a>(&'a self, page: &Page<'a>) -> impl Iterator<Item = (&'a str, &'a Entry)> {
+        let Page { prefix, now, .. } = *page;
+        let from = match page.after {
             Some(after) if after >= prefix => Bound::Excluded(after),
             _ => Bound::Included(prefix),
         };
         self.order
             .range::<str, _>((from, Bound::Unbounded))
             .take_while(move |key| key.starts_with(prefix))
-            .filter_map(move |key| self.get(key, now).map(|entry| (&**key, entry)))
+            .filter_map(move |key| self.find(key).filter(|entry| !entry.expired(now)).map(|entry| (&**key, entry)))
+    }
+}
+
+impl StateStore for MemoryStore {
+    fn get(&mut self, key: &str) -> Result<Option<&Entry>, StateError> {
+        Ok(self.find(key))
     }
 
-    /// Removes what has expired by `now` (milliseconds since the Unix epoch).
-    pub fn sweep(&mut self, now: u64) {
-        while let Some((at, key)) = self.expiries.first() {
-            if *at > now {
-                return;
-            }
-            let key = key.clone();
-            self.remove(&key);
-        }
+    fn put(&mut self, key: &str, entry: Entry) -> Result<(Arc<str>, Option<Entry>), StateError> {
+        Ok(self.replace(key, entry))
     }
 
-    pub fn len(&self) -> usize {
-        self.entries.len()
+    fn remove(&mut self, key: &str) -> Result<Option<(Arc<str>, Entry)>, StateError> {
+        Ok(self.take(key))
     }
 
-    /// Bytes of all keys and values, expired ones not yet swept included.
-    pub fn bytes(&self) -> u64 {
+    fn scan(&mut self, page: &Page<'_>) -> Result<Vec<(String, Entry)>, StateError> {
+        let mut bytes = 0;
+        let fits = |(key, entry): &(&str, &Entry)| {
+            let more = bytes < page.bytes;
+            bytes += key.len() + entry.value.len();
+            more
+        };
+        let found = self.range(page).take(page.limit).take_while(fits);
+        Ok(found.map(|(key, entry)| (key.to_owned(), entry.clone())).collect())
+    }
+
+    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Arc<str>>, StateError> {
+        let due = self.expiries.iter().take_while(|(at, _)| *at <= now).take(limit);
+        Ok(due.map(|(_, key)| key.clone()).collect())
+    }
+
+    fn len(&self) -> u64 {
+        self.entries.len() as u64
+    }
+
+    fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    fn prepare(&mut self, _: &Commit<'_>) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn load(&mut self, key: &str, entry: Option<Entry>) -> Result<(), StateError> {
+        match entry {
+            Some(entry) => drop(self.replace(key, entry)),
+            None => drop(self.take(key)),
+        }
+        Ok(())
+    }
+
+    fn restored(&mut self, _: Checkpoint) -> Result<(), StateError> {
+        Ok(())
     }
 }

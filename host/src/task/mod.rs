@@ -203,7 +203,11 @@ impl Task {
     /// The group has committed `offset`: what was staged up to there is durable.
     pub fn committed(&mut self, offset: i64, now_ms: u64) {
         self.committed = Some(offset);
-        self.stages_mut().for_each(|stage| stage.cache.sweep(now_ms));
+        for stage in self.stages_mut() {
+            if let Err(error) = stage.cache.sweep(now_ms) {
+                tracing::warn!(%error, "expired entries are not removed yet");
+            }
+        }
     }
 
     fn stages_mut(&mut self) -> impl Iterator<Item = &mut Stage> {

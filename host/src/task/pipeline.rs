@@ -12,8 +12,8 @@ use crate::plugin::{Emitted, Failure};
 use crate::record::{Header, Output, Record};
 use crate::topics::{Topic, Topics};
 
-/// How long to wait before an instance is asked for again when none could be made.
-const NO_INSTANCE_BACKOFF: Duration = Duration::from_secs(1);
+/// How long to wait when no instance could be made or the state did not answer.
+const HOST_BACKOFF: Duration = Duration::from_secs(1);
 
 pub struct Pipeline {
     pub plan: Arc<Plan>,
@@ -97,7 +97,7 @@ impl Pipeline {
         outputs: &mut Vec<Output>,
     ) -> Result<(), Failed> {
         let before = outputs.len();
-        self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms));
+        self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms, record.key));
         let outcome = self.through_stages(context, record, now, outputs);
         if outcome.is_ok() {
             self.stages.iter_mut().for_each(|stage| stage.cache.keep());
@@ -160,9 +160,9 @@ impl Pipeline {
         let kind = failure.kind();
         let wait = |due| Settled::Wait { attempts, due, kind };
         tell(&stage.plan, record, failure, attempts);
-        if let Failure::NoInstance(_) = failure {
+        if let Failure::NoInstance(_) | Failure::State(_) = failure {
             // The host's fault, not the record's: no policy may cost it.
-            return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + NO_INSTANCE_BACKOFF), kind };
+            return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };
         }
         if matches!(failure, Failure::Retry(_)) && attempts <= stage.plan.retry.attempts {
             stage.tally.retries += 1;

@@ -9,7 +9,7 @@ use super::tally::Tally;
 use crate::config::Isolation;
 use crate::plugin::{Emitted, Engine, Failure, Instance, Version};
 use crate::record::Record;
-use crate::state::Cache;
+use crate::state::{Cache, MemoryStore};
 
 pub struct Stage {
     pub plan: Arc<StagePlan>,
@@ -22,7 +22,7 @@ pub struct Stage {
 
 impl Stage {
     pub fn new(plan: Arc<StagePlan>, version: Arc<Version>) -> Stage {
-        let cache = Box::new(Cache::new(plan.scope.cache));
+        let cache = Box::new(Cache::new(Box::new(MemoryStore::default()), plan.scope.cache, false));
         Stage { plan, version, cache, tally: Tally::default(), instance: None }
     }
 

@@ -67,7 +67,7 @@ pub struct StageView {
     pub stage: String,
     pub plugin: String,
     pub digest: String,
-    pub entries: usize,
+    pub entries: u64,
     pub bytes: u64,
 }
 

@@ -1,7 +1,7 @@
 //! Partitions that come and go. The client's callback only queues; this runs
 //! on the worker's thread once `poll` has returned.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
@@ -59,7 +59,7 @@ impl Worker {
         let mut start = TopicPartitionList::with_capacity(tasks.len());
         let mut paused = TopicPartitionList::new();
         for task in &mut tasks {
-            let adopted = self.shared.shelf.remove(&task.id).is_some_and(|(_, (_, carried))| task.adopt(carried));
+            let adopted = self.shared.shelf.take(&task.id).is_some_and(|carried| task.adopt(carried));
             let TopicPartition { topic, partition } = &task.id;
             // A record that waits was carried along: fetch what comes after it.
             let fetch_from = task.position() + i64::from(task.waits());
@@ -102,7 +102,7 @@ impl Worker {
         for task in self.take(partitions) {
             tracing::info!(worker = self.index, partition = %task.id, position = task.position(), "revoked");
             if task.uncommitted().is_none() {
-                self.shared.shelf.insert(task.id.clone(), (Instant::now(), task.carry()));
+                self.shared.shelf.put(task.id.clone(), task.carry());
             }
         }
         self.let_go(partitions)

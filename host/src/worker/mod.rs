@@ -5,12 +5,12 @@ mod assignment;
 mod client;
 mod command;
 mod native;
+mod shelf;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use dashmap::DashMap;
 use hashbrown::{Equivalent, HashMap};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -23,26 +23,24 @@ pub use client::{
 };
 pub use command::{Command, Swapped};
 pub use native::flush;
+pub use shelf::Shelf;
 
 use crate::admin::{Health, Metrics, Views};
 use crate::clock::Clock;
 use crate::commit::{Committed, Committer};
 use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
-use crate::task::{Carried, Context, Now, PartitionState, Plan, Progress, Task, Versions};
+use crate::task::{Context, Now, PartitionState, Plan, Progress, Task, Versions};
 
 /// The longest wait for a record: commands and retries are looked at that often.
 const POLL: Duration = Duration::from_millis(50);
-/// How long the state of a partition that left is kept for another worker.
-const SHELF_LIFE: Duration = Duration::from_secs(300);
 
 /// What all workers of a process share; touched at commits and rebalances only.
 pub struct Shared {
     pub views: Arc<Views>,
     pub metrics: Metrics,
     pub health: Arc<Health>,
-    /// State of partitions on their way from one worker to another.
-    pub shelf: DashMap<TopicPartition, (Instant, Carried)>,
+    pub shelf: Shelf,
     /// `--bounded`: process up to these offsets.
     pub bounds: Option<HashMap<TopicPartition, i64>>,
 }
@@ -362,9 +360,7 @@ impl Worker {
         for (topic, count) in self.produced.drain(..) {
             metrics.produced(&topic, count);
         }
-        if !shelf.is_empty() {
-            shelf.retain(|_, (since, _)| since.elapsed() < SHELF_LIFE);
-        }
+        shelf.clear_old();
     }
 
     /// Commits and leaves the group: partitions go to other members at once
