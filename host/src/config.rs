@@ -55,6 +55,9 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[plugins]`: where plugins are found and which are accepted.
     pub plugins: Plugins,
+    /// `[redis]`: where stages with the backend redis keep their entries.
+    /// Always there when one has it.
+    pub redis: Option<Redis>,
     /// `[[pipeline]]`, in the file's order. At least one; names are unique.
     pub pipelines: Vec<Pipeline>,
 }
@@ -120,6 +123,19 @@ pub struct Plugins {
     /// Public keys whose signatures are accepted; where it is not empty,
     /// unsigned plugins are refused. Default: empty.
     pub trusted_keys: Vec<String>,
+}
+
+/// A Redis or Valkey, and how long its answers are waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redis {
+    /// `redis://` or, with TLS, `rediss://`, then user and password, host, port
+    /// and number of the database. Required. Secret, as it may hold the password.
+    pub url: Secret,
+    /// Certificates in PEM of the authorities that may sign the server's; only
+    /// with `rediss://`. Default: the machine's own.
+    pub ca: Option<PathBuf>,
+    /// Longest wait for a connection or an answer: 10 ms to 60 s. Default: 1 s.
+    pub timeout: Duration,
 }
 
 /// A source topic, the stages its records go through, and a sink.
@@ -195,6 +211,12 @@ pub struct State {
     /// Largest value, in bytes: 1 to 1 GiB, and not above `max_bytes`.
     /// Default: 1 MiB, or `max_bytes` where that is less.
     pub max_value: u64,
+    /// disk: bytes of each task's entries that memory keeps for reads: 64 KiB
+    /// to 16 GiB. Default: 8 MiB.
+    pub hot_bytes: u64,
+    /// Replicas of the changelog topic where it is created: 1 to 32767.
+    /// Default: the brokers' own default.
+    pub replication_factor: Option<u16>,
 }
 
 /// What holds a stage's cache.

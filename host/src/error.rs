@@ -43,6 +43,16 @@ pub enum HostError {
     ShutdownTimeout(Duration),
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
+    #[error("{0}")]
+    Changelog(Box<crate::state::changelog::ChangelogError>),
+    #[error("the state cannot be opened: {0}")]
+    State(#[from] crate::state::StateError),
+}
+
+impl From<crate::state::changelog::ChangelogError> for HostError {
+    fn from(error: crate::state::changelog::ChangelogError) -> HostError {
+        HostError::Changelog(Box::new(error))
+    }
 }
 
 impl HostError {
@@ -71,6 +81,12 @@ pub enum WorkerError {
     Fenced(KafkaError),
     #[error("the brokers deny it: {0}: grant this principal read on its source topics and group, write on its outputs")]
     Denied(KafkaError),
+    #[error("the state of {partition} cannot be opened: {problem}")]
+    State { partition: String, problem: String },
+    #[error(
+        "topic {topic} has more than the {from} partitions it had at start, and pipeline `{pipeline}` keeps state: its keys have moved away from their state. See `gregor state export` and `import` in docs/operations.md"
+    )]
+    Grown { topic: String, from: i32, pipeline: String },
     #[error("it panicked")]
     Panicked,
 }

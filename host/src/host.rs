@@ -13,12 +13,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
-use crate::admin::{Admin, Health, Metrics, Status, Views};
-use crate::config::Config;
+use crate::admin::{Admin, Health, Metrics, StateAccess, Status, Views};
+use crate::commit::{Committer, Watchdog};
+use crate::config::{Config, Guarantee};
 use crate::deploy::{self, Deployer, Loader, PluginStatuses, Watch};
 use crate::error::{HostError, WorkerError};
 use crate::plugin::Engine;
 use crate::record::TopicPartition;
+use crate::state::Stores;
 use crate::task::{Context, Plan, Versions};
 use crate::topics::{self, Topics};
 use crate::worker::{self, Command, MemberContext, SenderContext, Shared, Worker};
@@ -70,13 +72,16 @@ impl Host {
     /// # Errors
     /// Everything that keeps it from running, with what to do.
     pub fn start(config: Config, options: Options) -> Result<Host, HostError> {
-        let plans: Arc<[Arc<Plan>]> = config.pipelines.iter().map(|pipeline| Arc::new(Plan::new(pipeline))).collect();
+        let plans: Arc<[Arc<Plan>]> =
+            config.pipelines.iter().map(|pipeline| Arc::new(Plan::new(&config, pipeline))).collect();
         let memory = config.pipelines.iter().flat_map(|pipeline| &pipeline.stages).map(|stage| stage.limits.memory);
         let engine = Engine::new(config.host.max_instances, memory.max().unwrap_or_default())
             .map_err(|error| HostError::Pool(format!("{error:#}")))?;
         let loader = Loader::new(engine.clone(), plans.clone(), &config.plugins);
         let versions = loader.load_all()?;
-        let topics = Arc::new(topics::discover(&config, &plans)?);
+        let (topics, changelogs) = topics::discover(&config, &plans)?;
+        let stores = Arc::new(Stores::open(&config, &plans, changelogs)?);
+        let topics = Arc::new(topics);
         let bounds = options.bounded.then(|| ends(&config, &plans, &topics)).transpose()?;
         let probe = options.bounded.then(|| worker::base_config(&config).set("group.id", &config.app).create());
         let shared = Arc::new(Shared {
@@ -92,11 +97,13 @@ impl Host {
         }
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()?;
-        let admin = start_admin(&config, &runtime, &shared, &plugins)?;
+        let channels: Vec<_> = (0..config.host.workers).map(|_| crossbeam_channel::unbounded()).collect();
+        let workers: Vec<_> = channels.iter().map(|(command, _)| command.clone()).collect();
+        let admin = start_admin(&config, &runtime, &shared, &plugins, workers.clone())?;
 
         let (over, ended) = crossbeam_channel::unbounded();
         let mut host = Host {
-            workers: Vec::new(),
+            workers,
             threads: Vec::new(),
             ended,
             shared: shared.clone(),
@@ -107,8 +114,8 @@ impl Host {
             _runtime: runtime,
             config,
         };
-        for index in 0..host.config.host.workers {
-            host.start_worker(index, &engine, &plans, &topics, &versions, over.clone())?;
+        for (index, (_, commands)) in channels.into_iter().enumerate() {
+            host.start_worker(index, commands, &engine, &plans, &topics, &stores, &versions, over.clone())?;
         }
         let deployer = Deployer::new(loader, host.workers.clone(), versions, plugins, shared.metrics.clone());
         let (hang_up, stop) = crossbeam_channel::bounded(0);
@@ -117,23 +124,30 @@ impl Host {
         Ok(host)
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn start_worker(
         &mut self,
         index: usize,
+        commands: Receiver<Command>,
         engine: &Engine,
         plans: &Arc<[Arc<Plan>]>,
         topics: &Arc<Topics>,
+        stores: &Arc<Stores>,
         versions: &Versions,
         over: Sender<(usize, Result<(), WorkerError>)>,
     ) -> Result<(), HostError> {
-        let (command, commands) = crossbeam_channel::unbounded();
         let bounded = self.shared.bounds.is_some();
         let member = worker::member_config(&self.config, index, bounded)
             .create_with_context(MemberContext::default())
             .map_err(HostError::Client)?;
-        let sender = worker::sender_config(&self.config, index, topics)
-            .create_with_context(SenderContext::default())
-            .map_err(HostError::Client)?;
+        let sending = worker::sender_config(&self.config, index, topics);
+        let sender = sending.create_with_context(SenderContext::default()).map_err(HostError::Client)?;
+        let exactly_once = self.config.delivery.guarantee == Guarantee::ExactlyOnce;
+        let committer = Committer::new(
+            self.config.delivery.commit_interval,
+            exactly_once.then_some(sending),
+            Watchdog::start(index)?,
+        );
         let worker = Worker::new(worker::Parts {
             index,
             member,
@@ -147,15 +161,15 @@ impl Host {
                 worker: format!("{}/{index}", self.config.host.id).into(),
             },
             shared: self.shared.clone(),
-            commit_interval: self.config.delivery.commit_interval,
-        });
+            stores: stores.clone(),
+            committer,
+        })?;
         let run = move || {
             let result = std::panic::catch_unwind(AssertUnwindSafe(|| worker.run()));
             // Nobody listens any more when the host has given up waiting.
             drop(over.send((index, result.unwrap_or(Err(WorkerError::Panicked)))));
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).stack_size(WORKER_STACK).spawn(run)?;
-        self.workers.push(command);
         self.threads.push(thread);
         Ok(())
     }
@@ -261,8 +275,13 @@ fn start_admin(
     runtime: &Runtime,
     shared: &Shared,
     plugins: &PluginStatuses,
+    workers: Vec<Sender<Command>>,
 ) -> Result<Option<SocketAddr>, HostError> {
     let Some(address) = config.host.admin else { return Ok(None) };
+    let stages = config
+        .pipelines
+        .iter()
+        .flat_map(|pipeline| pipeline.stages.iter().map(|stage| (pipeline.name.clone(), stage.name.clone())));
     let status = Arc::new(Status {
         app: config.app.clone(),
         host: config.host.id.clone(),
@@ -272,6 +291,7 @@ fn start_admin(
         metrics: shared.metrics.clone(),
         health: shared.health.clone(),
         plugins: plugins.clone(),
+        state: StateAccess { stages: stages.collect(), workers },
     });
     let (bound, serve) = runtime
         .block_on(Admin::bind(address, config.host.admin_token.clone(), status))

@@ -8,6 +8,7 @@ pub mod config;
 pub mod deploy;
 pub mod error;
 pub mod host;
+pub mod partitioner;
 pub mod plugin;
 pub mod record;
 pub mod state;

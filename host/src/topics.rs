@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::config::Config;
 use crate::error::HostError;
+use crate::state::changelog::{self, Changelog, Wanted};
 use crate::task::Plan;
 use crate::worker;
 
@@ -51,13 +52,14 @@ const MISSING_PATIENCE: Duration = Duration::from_secs(3);
 /// A topic's `max.message.bytes` where the brokers do not tell: Kafka's default.
 const DEFAULT_MAX_BATCH_BYTES: u64 = 1_048_588;
 
-/// Asks the brokers about every topic that `plans` name.
+/// Asks the brokers about every topic that `plans` name, and creates or checks
+/// the changelog topics.
 ///
 /// # Errors
 /// [`HostError::Unreachable`] when no broker answers within
 /// `host.start-timeout`; [`HostError::MissingTopic`] when a topic does not
 /// exist by then.
-pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<Topics, HostError> {
+pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Changelog>), HostError> {
     let client = worker::base_config(config);
     let asking: BaseConsumer = client.create().map_err(HostError::Client)?;
     let deadline = Instant::now() + config.host.start_timeout;
@@ -72,15 +74,39 @@ pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<Topics, HostErro
             unknown.insert(count);
         }
     }
+    changelog::check_names(config)?;
+    let changelogs = changelog::ensure(config, &wanted(plans, &partitions))?;
     let limits = max_batch_bytes(&client, partitions.keys());
-    Ok(partitions
-        .into_iter()
-        .map(|(name, partitions)| Topic {
-            max_batch_bytes: limits.get(&name).copied().unwrap_or(DEFAULT_MAX_BATCH_BYTES),
-            name,
+    let named = partitions.into_iter().map(|(name, partitions)| Topic {
+        max_batch_bytes: limits.get(&name).copied().unwrap_or(DEFAULT_MAX_BATCH_BYTES),
+        name,
+        partitions,
+    });
+    let kept = changelogs.iter().map(|changelog| Topic {
+        name: changelog.topic.as_str().into(),
+        partitions: 0,
+        max_batch_bytes: changelog.max_batch_bytes,
+    });
+    Ok((named.chain(kept).collect(), changelogs))
+}
+
+/// The changelogs that stages keep, with as many partitions as their sources.
+fn wanted(plans: &[Arc<Plan>], partitions: &HashMap<Arc<str>, i32>) -> Vec<Wanted> {
+    let of_plan = |plan: &Arc<Plan>| {
+        let (source, partitions) = (plan.source.to_string(), partitions.get(&plan.source).copied().unwrap_or_default());
+        let kept = plan.stages.iter().filter_map(|stage| Some((stage, stage.changelog.as_ref()?)));
+        let wanted = kept.map(move |(stage, topic)| Wanted {
+            topic: topic.to_string(),
+            pipeline: stage.scope.pipeline.clone(),
+            stage: stage.scope.stage.clone(),
+            source: source.clone(),
             partitions,
-        })
-        .collect())
+            replication: stage.state.replication_factor.map_or(-1, i32::from),
+            max_value: stage.state.max_value,
+        });
+        wanted.collect::<Vec<_>>()
+    };
+    plans.iter().flat_map(of_plan).collect()
 }
 
 fn partition_count(

@@ -8,18 +8,33 @@ mod support;
 
 #[path = "behaviour/bounded.rs"]
 mod bounded;
+#[path = "behaviour/broker_faults.rs"]
+mod broker_faults;
 #[path = "behaviour/cache.rs"]
 mod cache;
+#[path = "behaviour/changelog.rs"]
+mod changelog;
 #[path = "behaviour/cli.rs"]
 mod cli;
 #[path = "behaviour/containment.rs"]
 mod containment;
+#[cfg(debug_assertions)]
+#[path = "behaviour/crash_points.rs"]
+mod crash_points;
 #[path = "behaviour/delivery.rs"]
 mod delivery;
 #[path = "behaviour/deploy.rs"]
 mod deploy;
 #[path = "behaviour/determinism.rs"]
 mod determinism;
+#[path = "behaviour/exactly_once.rs"]
+mod exactly_once;
+#[path = "behaviour/growth_of_hosts.rs"]
+mod growth_of_hosts;
+#[path = "behaviour/growth_of_topics.rs"]
+mod growth_of_topics;
+#[path = "behaviour/kills.rs"]
+mod kills;
 #[path = "behaviour/observability.rs"]
 mod observability;
 #[path = "behaviour/oracle.rs"]
@@ -36,3 +51,9 @@ mod rebalance;
 mod restart;
 #[path = "behaviour/start.rs"]
 mod start;
+#[path = "behaviour/state_commands.rs"]
+mod state_commands;
+#[path = "behaviour/state_survives.rs"]
+mod state_survives;
+#[path = "behaviour/zombies.rs"]
+mod zombies;

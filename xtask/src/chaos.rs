@@ -1,8 +1,9 @@
 //! `cargo xtask chaos`: tests of behaviour in their full form.
 //!
 //! The same tests that `cargo xtask test` runs in a shorter form, with a
-//! release build and as many records as asked for, against a broker of their
-//! own. Needs what `cargo xtask test` needs.
+//! release build and as many records and faults as asked for, one after the
+//! other, against a broker and a Redis of their own. Each prints its figures.
+//! Needs what `cargo xtask test` needs.
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +13,7 @@ use clap::ValueEnum;
 
 use crate::cargo::{INSTALL, cargo, ensure_toolchain, run_tests};
 use crate::kafka::Owned;
+use crate::redis::ForTests;
 use crate::{command, test};
 
 #[derive(clap::Args)]
@@ -22,6 +24,9 @@ pub struct Args {
     /// Records to process
     #[arg(long, default_value_t = 1_000_000)]
     records: u64,
+    /// How many times the fault strikes; each scenario has a number of its own
+    #[arg(long)]
+    rounds: Option<u64>,
     /// Makes the records and the order of what happens to them; another one each time by default
     #[arg(long)]
     seed: Option<u64>,
@@ -31,18 +36,53 @@ pub struct Args {
 enum Scenario {
     /// Enriched records equal those computed outside the host
     Oracle,
+    /// The host is killed at random moments
+    Kill,
+    /// The host aborts at each step of a commit; a build with debug assertions
+    CrashPoints,
+    /// A host is frozen past its session, and wakes when others have its partitions
+    Zombies,
+    /// The broker is killed and restarted; it cannot be reached for 30 s
+    Broker,
+    /// Two hosts become four and two again
+    Hosts,
 }
 
 impl Scenario {
-    /// What the names of its tests contain.
+    /// What the names of its tests contain: their module's.
     fn filter(self) -> &'static str {
         match self {
-            Scenario::Oracle => "oracle",
+            Scenario::Oracle => "oracle::",
+            Scenario::Kill => "kills::",
+            Scenario::CrashPoints => "crash_points::",
+            Scenario::Zombies => "zombies::",
+            Scenario::Broker => "broker_faults::",
+            Scenario::Hosts => "growth_of_hosts::",
         }
+    }
+
+    /// How many times the fault strikes in the full form.
+    fn rounds(self) -> u64 {
+        match self {
+            Scenario::Oracle => 1,
+            Scenario::Kill => 50,
+            Scenario::CrashPoints => 5,
+            Scenario::Zombies => 10,
+            Scenario::Broker => 5,
+            Scenario::Hosts => 30,
+        }
+    }
+
+    fn words(self) -> Vec<&'static str> {
+        let mut words = vec!["test", "-p", "gregor", "--locked", "--test", "behaviour"];
+        if !matches!(self, Scenario::CrashPoints) {
+            words.push("--release");
+        }
+        words
     }
 }
 
-/// Builds, starts a broker, runs the scenario, and stops the broker.
+/// Builds, starts a broker and a Redis, runs the scenario, and stops both.
 ///
 /// # Errors
 /// When the tests do not build, the broker does not come up, or there is no
@@ -52,19 +92,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if test::guests()?.failed > 0 {
         bail!("the guests do not build: see above");
     }
-    let words = ["test", "-p", "gregor", "--release", "--locked", "--test", "behaviour"];
-    command::run(cargo(words).arg("--no-run"), INSTALL)?;
+    let words = args.scenario.words();
+    command::run(cargo(words.iter().copied()).arg("--no-run"), INSTALL)?;
 
     let seed = args.seed.unwrap_or_else(any_seed);
-    eprintln!("{} records, seed {seed}; repeat it with --seed {seed}", args.records);
+    let rounds = args.rounds.unwrap_or(args.scenario.rounds());
+    eprintln!("{} records, {rounds} rounds, seed {seed}; repeat it with --seed {seed}", args.records);
     let broker = Owned::start()?;
-    let tally = run_tests(
-        cargo(words)
-            .args(["--", args.scenario.filter()])
-            .env("KAFKA_BOOTSTRAP", broker.bootstrap())
-            .env("GREGOR_TEST_RECORDS", args.records.to_string())
-            .env("GREGOR_TEST_SEED", seed.to_string()),
-    )?;
+    let redis = ForTests::start()?;
+    let mut tests = cargo(words);
+    tests
+        .args(["--", args.scenario.filter(), "--include-ignored", "--nocapture", "--test-threads", "1"])
+        .env("KAFKA_BOOTSTRAP", broker.bootstrap())
+        .env("GREGOR_TEST_RECORDS", args.records.to_string())
+        .env("GREGOR_TEST_ROUNDS", rounds.to_string())
+        .env("GREGOR_TEST_SEED", seed.to_string());
+    redis.tell(&mut tests);
+    let tally = run_tests(&mut tests)?;
     if tally.none_ran() {
         bail!("host/tests/behaviour has no test with `{}` in its name", args.scenario.filter());
     }

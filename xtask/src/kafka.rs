@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
+pub use broker::{free_port, listening};
 pub use jars::fetch as fetch_jars;
 pub use owned::Owned;
 
@@ -60,6 +61,9 @@ pub struct Start {
     /// Largest heap of the broker's Java virtual machine
     #[arg(long, default_value = "1g")]
     heap: String,
+    /// Stay, and end the broker when standard input ends
+    #[arg(long)]
+    attached: bool,
     /// A further broker property; may be given several times
     #[arg(long = "set", value_name = "PROPERTY=VALUE")]
     set: Vec<String>,

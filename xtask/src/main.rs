@@ -10,6 +10,7 @@ mod command;
 mod container_test;
 mod kafka;
 mod process;
+mod redis;
 mod test;
 
 use std::path::PathBuf;
@@ -30,6 +31,9 @@ enum Command {
     /// Start or stop a real Kafka broker, and run Kafka's own tools against it
     #[command(subcommand)]
     Kafka(kafka::Command),
+    /// Start or stop a real Redis
+    #[command(subcommand)]
+    Redis(redis::Command),
     /// Check formatting and lints, build the guests, run every test
     Test(test::Args),
     /// Measure records a second, CPU a record and memory against a broker of its own
@@ -43,6 +47,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Kafka(command) => kafka::run(command),
+        Command::Redis(command) => redis::run(command),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Chaos(args) => chaos::run(&args),

@@ -1,10 +1,11 @@
 //! `cargo xtask test`: everything a change has to pass.
 //!
 //! Needs a Rust toolchain, a C compiler and perl (librdkafka and its TLS are
-//! built from source), and Java and Maven for the broker of the integration
+//! built from source), and Java and Maven for the broker and the Redis of the
 //! tests. Missing parts of the toolchain are added with rustup; Kafka's jars
-//! go to `target/kafka`. The broker is started for the run, on free ports,
-//! unless KAFKA_BOOTSTRAP names one.
+//! go to `target/kafka`, Redis to `target/redis` where the machine has none.
+//! Both are started for the run, on free ports, unless KAFKA_BOOTSTRAP and
+//! REDIS_URL name others.
 
 use std::env;
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use clap::ValueEnum;
 use crate::cargo::{INSTALL, Tally, cargo, ensure_toolchain, run_tests};
 use crate::command;
 use crate::kafka::Owned;
+use crate::redis::ForTests;
 
 const BOOTSTRAP: &str = "KAFKA_BOOTSTRAP";
 /// How many tests of one binary run at a time.
@@ -38,9 +40,9 @@ enum Step {
     Lints,
     /// The misbehaving plugins that the host's tests load
     Guests,
-    /// Tests that need no broker
+    /// Tests that need no broker; some need Redis
     Unit,
-    /// The host's tests against a real broker
+    /// The host's tests against a real broker and a real Redis
     Integration,
 }
 
@@ -115,6 +117,7 @@ impl Step {
             Step::Lints => check("clippy --workspace --all-targets --locked -- -D warnings"),
             Step::Guests => guests(),
             Step::Unit => {
+                let redis = ForTests::start()?;
                 let mut tally = Tally::default();
                 for words in [
                     "test --locked --no-fail-fast --workspace --exclude gregor --exclude guests",
@@ -122,7 +125,9 @@ impl Step {
                     "test --locked --no-fail-fast -p gregor --lib --bins",
                     "test --locked --no-fail-fast -p gregor --doc",
                 ] {
-                    tally += run_tests(cargo(words.split(' ')).args(filter))?;
+                    let mut command = cargo(words.split(' '));
+                    redis.tell(&mut command);
+                    tally += run_tests(command.args(filter))?;
                 }
                 Ok(tally)
             }
@@ -146,6 +151,8 @@ impl Step {
                 if let Some(broker) = &broker {
                     command.env(BOOTSTRAP, broker.bootstrap());
                 }
+                let redis = ForTests::start()?;
+                redis.tell(&mut command);
                 run_tests(&mut command)
             }
         }

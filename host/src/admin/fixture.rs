@@ -27,6 +27,10 @@ impl Served {
             metrics: Metrics::new(),
             health: Arc::new(Health::new(2)),
             plugins: Arc::default(),
+            state: super::StateAccess {
+                stages: vec![("locations".to_owned(), "last-location".to_owned())],
+                workers: Vec::new(),
+            },
         });
         let plugin = PluginStatus {
             plugin: "last-location".to_owned(),
@@ -75,6 +79,7 @@ pub fn views() -> Views {
             position: 7,
             committed: None,
             end: None,
+            remaining: None,
             stages: vec![stage("last-location", 0, 0)],
         },
     );
@@ -87,6 +92,7 @@ pub fn views() -> Views {
             position: 100,
             committed: Some(90),
             end: Some(142),
+            remaining: None,
             stages: vec![stage("last-location", 3, 500), stage("key-by", 4, 11)],
         },
     );

@@ -7,8 +7,9 @@
 //!        ── once a commit ──► Health ──┘          └─► GET /healthz, /readyz
 //! ```
 //!
-//! Nothing here asks a worker for anything: a slow reader of the API cannot
-//! hold up a record. Neither labels nor documents hold a record's key or value.
+//! Only the route to a stage's state asks the workers for something, a page at
+//! a time: a slow reader of the API cannot hold up a record. No label holds a
+//! record's key or value, and no other document does.
 
 #[cfg(test)]
 pub mod fixture;
@@ -20,5 +21,5 @@ mod views;
 
 pub use health::Health;
 pub use metrics::Metrics;
-pub use server::{Admin, PluginStatus, Status};
+pub use server::{Admin, PluginStatus, StateAccess, Status};
 pub use views::Views;

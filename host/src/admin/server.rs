@@ -9,10 +9,12 @@
 //! | `GET /api/v1/status` | the host as a whole |
 //! | `GET /api/v1/partitions` | its topic partitions |
 //! | `GET /api/v1/plugins` | its plugins and their versions |
+//! | `GET /api/v1/state/{pipeline}/{stage}` | entries of a stage's state; only where there is a token |
 //!
 //! No route changes anything or reads a request's body.
 
 mod documents;
+mod state;
 
 use std::future::Future;
 use std::io;
@@ -33,6 +35,7 @@ use super::listener::{Listener, SILENCE};
 use super::{Health, Metrics, Views};
 use crate::config::Secret;
 pub use documents::PluginStatus;
+pub use state::StateAccess;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -45,6 +48,9 @@ GET /metrics            metrics, in OpenMetrics text
 GET /api/v1/status      this host as a whole
 GET /api/v1/partitions  its topic partitions
 GET /api/v1/plugins     its plugins and their versions
+GET /api/v1/state/{pipeline}/{stage}?key=K
+GET /api/v1/state/{pipeline}/{stage}?prefix=P&after=K&limit=N
+                        entries of a stage's state; only where there is a token
 ";
 
 /// What the server shows: shared with the workers, who keep it up to date.
@@ -59,6 +65,7 @@ pub struct Status {
     pub health: Arc<Health>,
     /// By the plugin's name.
     pub plugins: Arc<dashmap::DashMap<String, PluginStatus>>,
+    pub state: StateAccess,
 }
 
 /// The admin server.
@@ -91,12 +98,14 @@ impl Admin {
 }
 
 fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
+    let state = if token.is_some() { get(state::state) } else { get(state::closed) };
     let guarded = Router::new()
         .route("/", get(ROUTES))
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(host))
         .route("/api/v1/partitions", get(partitions))
         .route("/api/v1/plugins", get(plugins))
+        .route("/api/v1/state/{pipeline}/{stage}", state)
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(token.map(Arc::new), require_token));

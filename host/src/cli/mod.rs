@@ -1,9 +1,11 @@
 //! The command line: one file for each subcommand.
 
+mod api;
 mod config;
 mod demo;
 mod plugin;
 mod run;
+mod state;
 mod status;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ use crate::worker;
 #[command(version, propagate_version = true, after_help = EXAMPLES)]
 pub struct Cli {
     /// What the host logs, to standard error: a level, or tracing's directives
-    /// [default: info,librdkafka=warn; for the demo warn,librdkafka=error]
+    /// [default: info,librdkafka=warn; for the demo and for state warn,librdkafka=error]
     #[arg(long, global = true, env = "GREGOR_LOG", value_name = "FILTER")]
     log: Option<String>,
     /// How log lines look
@@ -49,6 +51,9 @@ enum Command {
     /// Look at plugins
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Look at the state of a stage, or carry it from one place to another
+    #[command(subcommand)]
+    State(state::StateCommand),
     /// Show a running host's partitions and plugins
     Status(status::StatusArgs),
 }
@@ -60,6 +65,7 @@ Examples:
   gregor run --bounded                     up to the end offsets found at start
   gregor config check --config gregor.toml
   gregor plugin check plugins/mine.wasm
+  gregor state get locations last-location 123
   gregor status
 
 Exit codes: 0 done; 1 it could not go on; 2 usage or configuration; 3 Kafka is
@@ -88,7 +94,7 @@ fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// Runs a command; its errors become one line each and an exit code.
 pub fn run(cli: Cli) -> ExitCode {
     let default = match cli.command {
-        Command::Demo(_) => "warn,librdkafka=error",
+        Command::Demo(_) | Command::State(_) => "warn,librdkafka=error",
         _ => "info,librdkafka=warn",
     };
     if let Err(error) = start_log(cli.log.as_deref().unwrap_or(default), cli.log_format) {
@@ -100,6 +106,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Config(command) => config::run(&command),
         Command::Plugin(command) => plugin::run(&command),
+        Command::State(command) => Ok(state::run(command)),
         Command::Status(args) => status::run(args),
     };
     outcome.unwrap_or_else(|error| {

@@ -8,17 +8,11 @@ use anyhow::Context;
 use clap::Args;
 use comfy_table::{Table, presets};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use ureq::http::Uri;
+use serde_json::json;
 
-/// A busy host answers in milliseconds; one that does not is to be reported
-/// before a container's health check gives up on this command.
-const PATIENCE: Duration = Duration::from_secs(3);
+use super::api::{Api, Failed, NOT_WELL, printable};
+
 const SHORT_DIGEST: usize = 12;
-
-const NOT_WELL: u8 = 1;
-const CONFIGURATION: u8 = 2;
-const NOT_REACHABLE: u8 = 3;
 
 /// Shows a running host's partitions and plugins.
 ///
@@ -59,28 +53,12 @@ pub fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-/// Why there is nothing to show.
-#[derive(Debug)]
-enum Failed {
-    /// The server's answer, or that there was none, and the exit code for it.
-    Answer {
-        code: u8,
-        problem: String,
-    },
-    Other(anyhow::Error),
-}
-
-impl<E: Into<anyhow::Error>> From<E> for Failed {
-    fn from(error: E) -> Failed {
-        Failed::Other(error.into())
-    }
-}
-
 fn show(args: &StatusArgs, token: Option<String>, out: &mut impl Write) -> Result<(), Failed> {
-    let api = Api::new(args, token)?;
+    let remedy = format!("set {} to the host's `host.admin-token`", args.token_env);
+    let api = Api::new(&args.admin, token, remedy)?;
     if args.quiet {
         // A health check knows two answers only: ready, and anything else.
-        return api.get("/readyz").map(|_| ()).map_err(|failed| match failed {
+        return api.get("/readyz", &[]).map(|_| ()).map_err(|failed| match failed {
             Failed::Answer { problem, .. } => Failed::Answer { code: NOT_WELL, problem },
             other => other,
         });
@@ -92,7 +70,7 @@ fn show(args: &StatusArgs, token: Option<String>, out: &mut impl Write) -> Resul
         serde_json::to_writer_pretty(&mut *out, &merged)?;
         return Ok(writeln!(out)?);
     }
-    let foreign = || format!("{} answers, but not as this version of gregor's admin server does", api.base);
+    let foreign = || format!("{} answers, but not as this version of gregor's admin server does", api.base());
     let status: Status = serde_json::from_value(status).with_context(foreign)?;
     let partitions: Vec<Partition> = serde_json::from_value(partitions).with_context(foreign)?;
     let plugins: Vec<Plugin> = serde_json::from_value(plugins).with_context(foreign)?;
@@ -105,74 +83,6 @@ fn show(args: &StatusArgs, token: Option<String>, out: &mut impl Write) -> Resul
         }
     }
     Ok(())
-}
-
-/// The admin server of one host.
-struct Api {
-    agent: ureq::Agent,
-    base: String,
-    token: Option<String>,
-    token_env: String,
-}
-
-impl Api {
-    fn new(args: &StatusArgs, token: Option<String>) -> Result<Api, Failed> {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            // The host is named by its own address; a proxy for the outside
-            // would neither reach it nor may it see the token.
-            .proxy(None)
-            .timeout_global(Some(PATIENCE))
-            .build();
-        let given = &args.admin;
-        let address = if given.contains("://") { given.clone() } else { format!("http://{given}") };
-        let served = |uri: &Uri| uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
-        if !address.parse().is_ok_and(|uri| served(&uri)) {
-            let problem = format!("--admin {given} is not an address: write it as http://HOST:PORT");
-            return Err(Failed::Answer { code: CONFIGURATION, problem });
-        }
-        let base = address.trim_end_matches('/').to_owned();
-        Ok(Api { agent: config.into(), base, token, token_env: args.token_env.clone() })
-    }
-
-    fn document(&self, name: &str) -> Result<Value, Failed> {
-        let body = self.get(&format!("/api/v1/{name}"))?;
-        let foreign = || format!("{} answers, but not as gregor's admin server does", self.base);
-        Ok(serde_json::from_str(&body).with_context(foreign)?)
-    }
-
-    /// The body of a route's answer.
-    fn get(&self, route: &str) -> Result<String, Failed> {
-        let mut request = self.agent.get(format!("{}{route}", self.base));
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let mut answer = request.call().map_err(|error| self.not_reachable(&error))?;
-        let body = answer.body_mut().read_to_string().map_err(|error| self.not_reachable(&error))?;
-        match answer.status().as_u16() {
-            200 => Ok(body),
-            401 => Err(Failed::Answer {
-                code: CONFIGURATION,
-                problem: format!(
-                    "{} wants a token: set {} to the host's `host.admin-token`",
-                    self.base, self.token_env
-                ),
-            }),
-            status => {
-                let problem = format!("{}{route} answers {status}: {}", self.base, printable(body.trim()));
-                Err(Failed::Answer { code: NOT_WELL, problem })
-            }
-        }
-    }
-
-    fn not_reachable(&self, error: &ureq::Error) -> Failed {
-        let problem = format!(
-            "no host answers at {} ({error}): check that it runs and that --admin names its `host.admin` address",
-            self.base
-        );
-        Failed::Answer { code: NOT_REACHABLE, problem }
-    }
 }
 
 #[derive(Deserialize)]
@@ -259,11 +169,6 @@ fn table<const N: usize>(columns: [&str; N]) -> Table {
 
 fn known(number: Option<i64>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| number.to_string())
-}
-
-/// Text that may hold a plugin's own words, without what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars().map(|symbol| if symbol.is_control() { ' ' } else { symbol }).collect()
 }
 
 #[cfg(test)]

@@ -1,16 +1,23 @@
 //! Contradictions between keys, and what this version cannot do yet.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::read::Reader;
-use super::{Backend, Guarantee, OnFailure, Pipeline, Retry, Stage, State};
+use super::{Backend, Delivery, Guarantee, OnFailure, Pipeline, Redis, Retry, Stage, State};
 
-pub(super) fn guarantee(reader: &mut Reader<'_>, guarantee: Guarantee) {
-    if guarantee == Guarantee::ExactlyOnce {
+/// Largest value that Redis takes.
+const MAX_REDIS_VALUE: u64 = 512 << 20;
+
+/// Half of the time after which brokers abort a transaction.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(5);
+
+pub(super) fn delivery(reader: &mut Reader<'_>, delivery: &Delivery) {
+    if delivery.guarantee == Guarantee::ExactlyOnce && delivery.commit_interval > LONGEST_TRANSACTION {
         reader.refuse(
-            "guarantee",
-            "exactly-once is not built in this version",
-            "write \"at-least-once\": no record is lost, and after a crash some outputs repeat",
+            "commit-interval",
+            "is more than 5s, and under exactly-once brokers abort a transaction after 10s",
+            "write 5s or less",
         );
     }
 }
@@ -26,18 +33,21 @@ pub(super) fn trusted_keys(reader: &mut Reader<'_>, keys: &[String]) {
 }
 
 pub(super) fn state(reader: &mut Reader<'_>, state: &State) {
-    if state.backend != Backend::Memory {
-        reader.refuse(
-            "backend",
-            "only memory is built in this version",
-            "write \"memory\"; the cache is then empty after a restart",
-        );
+    if state.backend == Backend::Redis && state.max_value > MAX_REDIS_VALUE {
+        reader.refuse("max-value", "is more than Redis takes", "write 512MiB or less");
     }
-    if state.changelog {
+    if state.backend == Backend::Redis && state.changelog {
         reader.refuse(
             "changelog",
-            "changelog topics are not built in this version",
-            "write false; the cache is then empty after a restart",
+            "is on, and Redis outlives this host without one",
+            "write false, or another backend",
+        );
+    }
+    if state.replication_factor.is_some() && !state.changelog {
+        reader.refuse(
+            "replication-factor",
+            "is for a changelog, which is off",
+            "leave it out, or write changelog = true",
         );
     }
     if state.max_value > state.max_bytes {
@@ -66,6 +76,25 @@ pub(super) fn admin(reader: &mut Reader<'_>, address: Option<SocketAddr>, insecu
             "admin",
             format!("{address} can be reached from other machines, and TLS is not built in this version"),
             "listen at 127.0.0.1, or write insecure = true where the network is trusted",
+        );
+    }
+}
+
+pub(super) fn certificates(reader: &mut Reader<'_>, redis: &Redis) {
+    if redis.ca.is_some() && !redis.url.expose().starts_with("rediss://") {
+        reader.refuse("ca", "is of no use without TLS", "begin `url` with rediss://, or leave `ca` out");
+    }
+}
+
+/// Reads the root table: a stage that keeps its entries in Redis needs one.
+pub(super) fn redis(reader: &mut Reader<'_>, pipelines: &[Pipeline]) {
+    let stages = pipelines.iter().flat_map(|pipeline| pipeline.stages.iter().map(move |stage| (pipeline, stage)));
+    let mut in_redis = stages.filter(|(_, stage)| stage.state.backend == Backend::Redis);
+    if let (Some((pipeline, stage)), false) = (in_redis.next(), reader.has("redis")) {
+        reader.refuse(
+            "redis",
+            format!("is missing, and stage {:?} of pipeline {:?} keeps its state there", stage.name, pipeline.name),
+            "add [redis] with url = \"redis://host:6379/0\", or set GREGOR__REDIS__URL",
         );
     }
 }

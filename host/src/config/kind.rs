@@ -147,3 +147,17 @@ pub(super) fn token(value: &Value) -> Parsed<Secret> {
         "use visible ASCII characters and no space, as `openssl rand -hex 32` prints them",
     ))
 }
+
+/// Where a Redis is. What was written is in no problem's text: it may hold a password.
+pub(super) fn redis_url(value: &Value) -> Parsed<Secret> {
+    let url = string(value)?;
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    if !matches!(scheme, Some("redis" | "rediss")) || redis::Client::open(url.as_str()).is_err() {
+        return Err(Wrong::new(
+            "is not the URL of a Redis",
+            "write \"redis://host:6379/0\", or \"rediss://user:password@host:6379/0\" with TLS; \
+             in a password, write %40 for @, %2F for / and so on",
+        ));
+    }
+    Ok(url.into())
+}

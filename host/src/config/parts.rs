@@ -10,7 +10,7 @@ use super::quantity::{duration, size};
 use super::read::{self, Reader};
 use super::{
     Backend, Config, Delivery, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure, Pipeline,
-    Plugins, Retry, Stage, Start, State, check, kafka, machine,
+    Plugins, Redis, Retry, Stage, Start, State, check, kafka, machine,
 };
 
 const KIB: u64 = 1 << 10;
@@ -33,19 +33,26 @@ pub(super) fn config(root: &Table, dir: &Path, accepts: KafkaProperty<'_>, probl
         let app = r.required("app", kind::name, "add app = \"my-app\": it becomes the group's id");
         let host = r.table("host", |r| host(r, dir));
         let delivery = r.table("delivery", delivery);
-        Config {
+        let config = Config {
             app: app.unwrap_or_default(),
             kafka: r.table("kafka", |r| kafka::properties(r, delivery.guarantee, accepts)),
             host,
             delivery,
             plugins: r.table("plugins", |r| plugins(r, dir)),
+            redis: match r.has("redis") {
+                true => r.table("redis", |r| redis(r, dir)),
+                // A known key all the same.
+                false => r.get("redis", |_| Ok(None)).flatten(),
+            },
             pipelines: r.tables(
                 "pipeline",
                 "pipeline",
                 "add a [[pipeline]] with `name`, `source` and a [[pipeline.stage]]",
                 pipeline,
             ),
-        }
+        };
+        check::redis(r, &config.pipelines);
+        config
     })
 }
 
@@ -72,7 +79,7 @@ fn delivery(r: &mut Reader<'_>) -> Delivery {
         guarantee: r.get("guarantee", choice(GUARANTEES)).unwrap_or(Guarantee::AtLeastOnce),
         commit_interval: r.get("commit-interval", duration(ms(10)..=s(60))).unwrap_or(ms(200)),
     };
-    check::guarantee(r, delivery.guarantee);
+    check::delivery(r, &delivery);
     delivery
 }
 
@@ -84,6 +91,15 @@ fn plugins(r: &mut Reader<'_>, dir: &Path) -> Plugins {
     };
     check::trusted_keys(r, &plugins.trusted_keys);
     plugins
+}
+
+fn redis(r: &mut Reader<'_>, dir: &Path) -> Option<Redis> {
+    let url = r.required("url", kind::redis_url, "add url = \"redis://host:6379/0\"");
+    let ca = r.get("ca", kind::string).map(|path| dir.join(path));
+    let timeout = r.get("timeout", duration(ms(10)..=s(60))).unwrap_or(s(1));
+    let redis = Redis { url: url?, ca, timeout };
+    check::certificates(r, &redis);
+    Some(redis)
 }
 
 fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
@@ -167,6 +183,8 @@ fn state(r: &mut Reader<'_>) -> State {
         changelog,
         max_bytes: max_bytes.unwrap_or(max_value.unwrap_or(0).max(256 * MIB)),
         max_value: max_value.unwrap_or(MIB.min(max_bytes.unwrap_or(MIB))),
+        hot_bytes: r.get("hot-bytes", size(64 * KIB..=16 * GIB)).unwrap_or(8 * MIB),
+        replication_factor: r.get("replication-factor", whole(1..=32_767)),
     };
     check::state(r, &state);
     state

@@ -8,6 +8,7 @@ use super::*;
 mod contradictions;
 mod documents;
 mod overrides;
+mod redis;
 mod refusals;
 mod secrets;
 

@@ -78,6 +78,7 @@ pub struct Version {
     pre: InstancePre<Guest>,
     exports: v1::PluginIndices,
     init: Option<ComponentExportIndex>,
+    keeps_state: bool,
 }
 
 impl Version {
@@ -96,7 +97,8 @@ impl Version {
         let init = component
             .get_export_index(None, v1::LIFECYCLE)
             .and_then(|lifecycle| component.get_export_index(Some(&lifecycle), "init"));
-        Ok(Version { plugin: plugin.to_owned(), digest: Digest::of(bytes), pre, exports, init })
+        let keeps_state = imports_cache(engine, &component);
+        Ok(Version { plugin: plugin.to_owned(), digest: Digest::of(bytes), pre, exports, init, keeps_state })
     }
 
     pub fn plugin(&self) -> &str {
@@ -105,6 +107,11 @@ impl Version {
 
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// Whether it can keep anything from one record to the next: it imports the cache.
+    pub fn keeps_state(&self) -> bool {
+        self.keeps_state
     }
 
     pub(super) fn init(&self) -> Option<ComponentExportIndex> {
@@ -151,6 +158,10 @@ fn check_exports(engine: &Engine, component: &Component) -> Result<(), Refused> 
         None if names.is_empty() => Err(Refused::NoProcessor("nothing".into())),
         None => Err(Refused::NoProcessor(names.join(", "))),
     }
+}
+
+fn imports_cache(engine: &Engine, component: &Component) -> bool {
+    component.component_type().imports(engine.wasmtime()).any(|(name, _)| name.starts_with("gregor:plugin/cache@"))
 }
 
 fn check_imports(engine: &Engine, component: &Component) -> Result<(), Refused> {

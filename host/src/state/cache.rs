@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
+use super::lookup::{Found, Lookup};
 use super::store::{Commit, Entry, Origin, Page, StateError, StateStore};
 
 /// Keys are 1 to this many bytes of UTF-8.
@@ -60,6 +61,8 @@ pub struct Cache {
     /// What stood under each key before this commit interval wrote it, oldest
     /// first; a key that went and came back stands there twice.
     changed: Vec<(Arc<str>, Option<Entry>)>,
+    /// Every changelog record below this offset is in the store.
+    changelog: i64,
     /// The store failed; what it wrote for the record in work is not known.
     failed: Option<StateError>,
 }
@@ -77,8 +80,14 @@ impl Cache {
             tracks,
             interval: 1,
             changed: Vec::new(),
+            changelog: 0,
             failed: None,
         }
+    }
+
+    /// Tells that every changelog record below `offset` is in the store.
+    pub fn caught_up(&mut self, offset: i64) {
+        self.changelog = offset;
     }
 
     /// Starts a record with `record_key` at `now`, the time at which the host polled it.
@@ -140,11 +149,11 @@ impl Cache {
     ///
     /// # Errors
     /// When the store cannot tell.
-    pub fn changes(
+    pub fn changes<E: From<StateError>>(
         &mut self,
         now: u64,
-        mut take: impl FnMut(&str, Option<&Entry>) -> Result<(), StateError>,
-    ) -> Result<(), StateError> {
+        mut take: impl FnMut(&str, Option<&Entry>) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.sweep(now)?;
         let mut seen = HashSet::<Arc<str>, foldhash::fast::RandomState>::default();
         // The first note of a key is the one that tells what stood there before.
@@ -160,8 +169,29 @@ impl Cache {
     ///
     /// # Errors
     /// As [`StateStore::prepare`].
-    pub fn prepare(&mut self, from: i64, to: i64, changelog: i64, now: u64) -> Result<(), StateError> {
-        self.store.prepare(&Commit { from, to, changelog, now, changes: &self.changed })
+    pub fn prepare(&mut self, from: i64, to: i64, now: u64) -> Result<(), StateError> {
+        self.store.prepare(&Commit { from, to, changelog: self.changelog, now, changes: &self.changed })
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn ready(&mut self) -> Result<(), StateError> {
+        self.store.ready()
+    }
+
+    /// Notes `keys` as changed by this interval, so that its commit writes
+    /// again what stands there.
+    ///
+    /// # Errors
+    /// When the store cannot tell.
+    pub fn touch(&mut self, keys: Vec<String>) -> Result<(), StateError> {
+        for key in keys {
+            let entry = self.store.get(&key)?.cloned();
+            self.changed.push((key.into(), entry));
+        }
+        Ok(())
     }
 
     /// The commit happened.
@@ -268,6 +298,14 @@ impl Cache {
         Ok(found.into_iter().map(|(key, entry)| (key, entry.value)).collect())
     }
 
+    /// What someone outside of plugins asks for, between two records.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn look(&mut self, partition: i32, lookup: &Lookup) -> Result<Found, StateError> {
+        lookup.ask(partition, &mut *self.store, self.tracks)
+    }
+
     fn write(&mut self, key: &str, value: Vec<u8>, expires_at: Option<u64>) -> Result<(), CacheError> {
         if key.is_empty() || key.len() > MAX_KEY {
             return Err(CacheError::InvalidKey);
@@ -307,7 +345,3 @@ impl Cache {
         self.store.bytes()
     }
 }
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests;

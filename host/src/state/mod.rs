@@ -5,9 +5,23 @@
 //! scans. Below it is a [`StateStore`], one file for each backend.
 
 mod cache;
+pub mod changelog;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod conformance;
+mod disk;
+mod line;
+mod lookup;
 mod memory;
+mod open;
+mod redis;
 mod store;
 
+pub use self::redis::{Redis, RedisStore};
 pub use cache::{Cache, CacheError, CacheLimits};
+pub use disk::{Disk, DiskStore, Standing};
+pub use line::Line;
+pub use lookup::{Found, Looked, Lookup, MAX_ENTRIES, Placed, Wanted};
 pub use memory::MemoryStore;
+pub use open::{At, DISK_FOLDER, OpenError, Opener, Stores};
 pub use store::{Checkpoint, Commit, Entry, Origin, Page, StateError, StateStore, StoreId};

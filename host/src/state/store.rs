@@ -123,6 +123,9 @@ pub enum StateError {
     Unavailable(String),
     #[error("no room for the state: {0}")]
     Full(String),
+    /// Not to be served until someone has done what the text says.
+    #[error("{0}")]
+    Refused(String),
     /// Another owner has opened the same partition's state since.
     #[error("the state was opened by another owner")]
     Fenced,
@@ -199,6 +202,14 @@ pub trait StateStore: Send {
     /// # Errors
     /// When that could not be noted: the store is to be opened anew.
     fn abort(&mut self) -> Result<(), StateError>;
+
+    /// Whether a commit could be prepared now, as far as that can be told cheaply.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    fn ready(&mut self) -> Result<(), StateError> {
+        Ok(())
+    }
 
     /// Takes an entry, or its end, from a changelog or another store, past
     /// staging. Durable with [`StateStore::restored`] at the latest.

@@ -2,6 +2,7 @@
 
 mod pipeline;
 mod plan;
+mod position;
 mod provenance;
 mod stage;
 mod tally;
@@ -12,15 +13,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pipeline::{Pipeline, Settled};
+use position::Begun;
 use stage::Stage;
 
 pub use plan::{Plan, StagePlan};
+pub use position::Position;
 pub use tally::{BUCKETS, CallTimes, Tally};
 pub use view::{PartitionState, StageView, View};
 
 use crate::plugin::{Engine, Failure, Version};
 use crate::record::{Output, OwnedRecord, Record, TopicPartition};
-use crate::state::Cache;
+use crate::state::{Cache, Entry, Found, Lookup, StateError};
 use crate::topics::Topics;
 
 /// What a worker lends its tasks.
@@ -67,34 +70,69 @@ pub struct Task {
     pub id: TopicPartition,
     pipelines: Vec<Pipeline>,
     waiting: Option<Waiting>,
-    /// The offset after the last record that every pipeline is done with.
-    position: i64,
-    committed: Option<i64>,
+    position: Position,
+    /// What the group has committed, or would begin at without.
+    committed: Position,
+    /// Whether the group has committed it.
+    pinned: bool,
+    /// Its state cannot go on: the task is to be opened anew at `committed`.
+    broken: Option<StateError>,
+    /// Rolled back: its records are to be fetched again.
+    rewound: bool,
     /// Records settled since the last commit, for the metrics.
     pub consumed: u64,
 }
 
 /// What outlives a task when its partition moves to another worker of this process.
 pub struct Carried {
-    committed: Option<i64>,
+    committed: Position,
     waiting: Option<Waiting>,
     caches: Vec<Vec<Cache>>,
 }
 
+impl Carried {
+    /// The task that goes on with it at `position`, the group's, as `task`
+    /// makes it; none if the partition moved on elsewhere in between: then this is stale.
+    pub fn revive(self, position: Position, task: impl FnOnce(Vec<Vec<Cache>>) -> Task) -> Option<Task> {
+        (self.committed == position).then(|| Task { waiting: self.waiting, ..task(self.caches) })
+    }
+}
+
 impl Task {
     /// A task that goes on at `position`, which the group has committed where
-    /// `committed` says so.
-    pub fn new(id: TopicPartition, plans: &[Arc<Plan>], versions: &Versions, position: i64, committed: bool) -> Task {
+    /// `pinned` says so. `caches` are the stages', by pipeline.
+    pub fn new(
+        id: TopicPartition,
+        plans: &[Arc<Plan>],
+        versions: &Versions,
+        position: Position,
+        pinned: bool,
+        caches: Vec<Vec<Cache>>,
+    ) -> Task {
         let of_source = plans.iter().filter(|plan| plan.source == id.topic);
         let pipelines = of_source
-            .map(|plan| {
+            .zip(caches)
+            .map(|(plan, caches)| {
                 // Every plugin that a stage names was loaded before the first task.
-                let stage = |stage: &Arc<StagePlan>| Stage::new(stage.clone(), versions[&stage.scope.plugin].clone());
-                let staged = plan.stages.iter().map(stage);
+                let staged = plan
+                    .stages
+                    .iter()
+                    .zip(caches)
+                    .map(|(stage, cache)| Stage::new(stage.clone(), versions[&stage.scope.plugin].clone(), cache));
                 Pipeline::new(plan.clone(), staged.collect())
             })
             .collect();
-        Task { id, pipelines, waiting: None, position, committed: committed.then_some(position), consumed: 0 }
+        Task {
+            id,
+            pipelines,
+            waiting: None,
+            position,
+            committed: position,
+            pinned,
+            broken: None,
+            rewound: false,
+            consumed: 0,
+        }
     }
 
     /// Puts `record` through every pipeline. Outputs are pushed to `outputs`
@@ -106,7 +144,7 @@ impl Task {
         now: &mut Now,
         outputs: &mut Vec<Output>,
     ) -> Progress {
-        self.settle(context, record, now, (0, 0), outputs)
+        self.settle(context, record, now, (self.position.done_with(record.offset), 0), outputs)
     }
 
     /// Tries a waiting record again if it is due.
@@ -133,14 +171,22 @@ impl Task {
         outputs: &mut Vec<Output>,
     ) -> Progress {
         for (index, pipeline) in self.pipelines.iter_mut().enumerate().skip(first) {
-            if let Settled::Wait { attempts, due, kind } = pipeline.settle(context, record, now, attempts, outputs) {
+            let settled = pipeline.settle(context, record, now, attempts, outputs);
+            if let Settled::Broken(error) = settled {
+                self.broken = Some(error);
+                return Progress::Waits;
+            }
+            if let Settled::Wait { attempts, due, kind } = settled {
+                if index > 0 {
+                    self.position.begun = Some(Begun { offset: record.offset, pipelines: index });
+                }
                 let record = OwnedRecord::of(record);
                 self.waiting = Some(Waiting { record, pipeline: index, attempts, due, kind });
                 return Progress::Waits;
             }
             attempts = 0;
         }
-        self.position = record.offset + 1;
+        self.position = Position::at(record.offset + 1);
         self.consumed += 1;
         Progress::Done
     }
@@ -184,34 +230,140 @@ impl Task {
         self.waiting.is_some()
     }
 
-    /// The offset to commit, where it differs from the committed one.
-    pub fn uncommitted(&self) -> Option<i64> {
-        (self.committed != Some(self.position)).then_some(self.position)
+    /// Whether there is something to commit.
+    pub fn is_dirty(&self) -> bool {
+        !self.pinned || self.committed != self.position || self.stages().any(|stage| stage.cache.is_changed())
     }
 
-    pub fn position(&self) -> i64 {
+    /// Where it is.
+    pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Whether the record at `offset` is the one processed last. In a rebalance
+    /// the client library pauses and resumes what a member keeps, from the
+    /// position it has noted itself: a record taken from its queue at that very
+    /// moment comes once more.
+    pub fn did_last(&self, offset: i64) -> bool {
+        offset + 1 == self.position.next && self.waiting.is_none()
+    }
+
+    /// Whether the group has committed a position of this partition at all.
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
+    /// Where the group has it.
+    pub fn committed(&self) -> Position {
+        self.committed
+    }
+
+    /// The offset of the record to fetch next: after one that waits.
+    pub fn fetch_from(&self) -> i64 {
+        self.waiting.as_ref().map_or(self.position.next, |waiting| waiting.record.view().offset + 1)
     }
 
     /// Moves past offsets that hold no record: transaction markers, compacted ones.
     pub fn skip_to(&mut self, position: i64) {
         if self.waiting.is_none() {
-            self.position = self.position.max(position);
+            self.position.next = self.position.next.max(position);
         }
     }
 
-    /// The group has committed `offset`: what was staged up to there is durable.
-    pub fn committed(&mut self, offset: i64, now_ms: u64) {
-        self.committed = Some(offset);
-        for stage in self.stages_mut() {
-            if let Err(error) = stage.cache.sweep(now_ms) {
-                tracing::warn!(%error, "expired entries are not removed yet");
+    /// Each entry that the commit interval changed, once, with the stage's plan
+    /// and the offset of its pipeline; expired entries go on the way.
+    ///
+    /// # Errors
+    /// What `take` answers, or that the state cannot tell.
+    pub fn changes<E: From<StateError>>(
+        &mut self,
+        now_ms: u64,
+        mut take: impl FnMut(&StagePlan, i64, &str, Option<&Entry>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
+            let position = self.position.of_pipeline(index);
+            for Stage { plan, cache, .. } in &mut pipeline.stages {
+                cache.changes(now_ms, |key, entry| take(plan, position, key, entry))?;
             }
         }
+        Ok(())
+    }
+
+    /// Makes the state's changes durable, to go either way.
+    ///
+    /// # Errors
+    /// When some of it is not: the commit must not go on.
+    pub fn prepare(&mut self, now_ms: u64) -> Result<(), StateError> {
+        for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
+            let (from, to) = (self.committed.of_pipeline(index), self.position.of_pipeline(index));
+            pipeline.stages.iter_mut().try_for_each(|stage| stage.cache.prepare(from, to, now_ms))?;
+        }
+        Ok(())
+    }
+
+    /// The group has committed the position.
+    pub fn finish(&mut self) {
+        (self.committed, self.pinned) = (self.position, true);
+        self.stages_mut().for_each(|stage| stage.cache.finish());
+    }
+
+    /// Back to what the group has committed; its records come again.
+    pub fn roll_back(&mut self) {
+        self.position = self.committed;
+        self.waiting = None;
+        self.rewound = true;
+        let failed = self.stages_mut().filter_map(|stage| stage.cache.roll_back().err()).last();
+        if let Some(error) = failed {
+            self.broken = Some(error);
+        }
+    }
+
+    /// A record of it was not processed: it is to be fetched again.
+    pub fn fetch_again(&mut self) {
+        self.rewound = true;
+    }
+
+    /// Whether it was rolled back since this was last asked.
+    pub fn take_rewound(&mut self) -> bool {
+        std::mem::take(&mut self.rewound)
+    }
+
+    /// Its state cannot go on.
+    pub fn break_off(&mut self, error: StateError) {
+        self.broken = Some(error);
+    }
+
+    /// Why its state cannot go on, if so.
+    pub fn broken(&self) -> Option<&StateError> {
+        self.broken.as_ref().or_else(|| self.stages().find_map(|stage| stage.cache.failed()))
+    }
+
+    /// Whether every store answers.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn ready(&mut self) -> Result<(), StateError> {
+        self.stages_mut().try_for_each(|stage| stage.cache.ready())
+    }
+
+    fn stages(&self) -> impl Iterator<Item = &Stage> {
+        self.pipelines.iter().flat_map(|pipeline| &pipeline.stages)
     }
 
     fn stages_mut(&mut self) -> impl Iterator<Item = &mut Stage> {
         self.pipelines.iter_mut().flat_map(|pipeline| &mut pipeline.stages)
+    }
+
+    /// What the stage that `lookup` names answers; nothing where it is not one
+    /// of this task's, or its state is to be opened anew.
+    pub fn look(&mut self, lookup: &Lookup) -> Option<Result<Found, StateError>> {
+        let partition = self.id.partition;
+        if self.broken().is_some() || lookup.partition.is_some_and(|wanted| wanted != partition) {
+            return None;
+        }
+        let named =
+            |stage: &&mut Stage| stage.plan.scope.pipeline == lookup.pipeline && stage.plan.scope.stage == lookup.stage;
+        self.stages_mut().find(named).map(|stage| stage.cache.look(partition, lookup))
     }
 
     /// Hands each stage's counts since the last time to `take`.
@@ -232,21 +384,6 @@ impl Task {
         }
     }
 
-    /// Takes over what another worker's task left, unless the partition moved
-    /// on elsewhere in between: then it is stale and dropped. Whether it was taken.
-    pub fn adopt(&mut self, carried: Carried) -> bool {
-        if carried.committed != Some(self.position) {
-            return false;
-        }
-        for (pipeline, caches) in self.pipelines.iter_mut().zip(carried.caches) {
-            for (stage, cache) in pipeline.stages.iter_mut().zip(caches) {
-                *stage.cache = cache;
-            }
-        }
-        self.waiting = carried.waiting;
-        true
-    }
-
     /// What other threads see of this task.
     pub fn view(&self, worker: usize) -> View {
         let state = match &self.waiting {
@@ -259,8 +396,9 @@ impl Task {
             worker,
             state,
             failure: self.waiting.as_ref().map(|waiting| waiting.kind),
-            position: self.position,
-            committed: self.committed,
+            position: self.position.next,
+            committed: self.pinned.then_some(self.committed.next),
+            remaining: None,
             end: None,
             stages: stages.collect(),
         }

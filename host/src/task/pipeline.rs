@@ -10,6 +10,7 @@ use super::{Context, Now};
 use crate::config::{OnFailure, Retry};
 use crate::plugin::{Emitted, Failure};
 use crate::record::{Header, Output, Record};
+use crate::state::StateError;
 use crate::topics::{Topic, Topics};
 
 /// How long to wait when no instance could be made or the state did not answer.
@@ -31,6 +32,8 @@ pub enum Settled {
         due: Option<Instant>,
         kind: &'static str,
     },
+    /// The state cannot go on; nothing became of the record.
+    Broken(StateError),
 }
 
 /// A try that gave nothing.
@@ -160,6 +163,10 @@ impl Pipeline {
         let kind = failure.kind();
         let wait = |due| Settled::Wait { attempts, due, kind };
         tell(&stage.plan, record, failure, attempts);
+        if let Failure::State(error @ (StateError::Damaged(_) | StateError::Refused(_) | StateError::Fenced)) = failure
+        {
+            return Settled::Broken(error.clone());
+        }
         if let Failure::NoInstance(_) | Failure::State(_) = failure {
             // The host's fault, not the record's: no policy may cost it.
             return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };

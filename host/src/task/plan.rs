@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::config::{self, OnFailure, Retry, Start};
+use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
 use crate::plugin::Scope;
+use crate::state::changelog;
 
 /// One pipeline: where its records come from, what they go through and where they go.
 #[derive(Debug)]
@@ -25,10 +26,16 @@ pub struct StagePlan {
     pub topics: Vec<Arc<str>>,
     pub on_failure: OnFailure,
     pub retry: Retry,
+    pub state: config::State,
+    /// The topic that its state's changes go to.
+    pub changelog: Option<Arc<str>>,
+    /// Whether its state keeps what a commit interval changed, to make it
+    /// durable or take it back.
+    pub tracks: bool,
 }
 
 impl Plan {
-    pub fn new(pipeline: &config::Pipeline) -> Plan {
+    pub fn new(config: &Config, pipeline: &config::Pipeline) -> Plan {
         Plan {
             name: pipeline.name.clone(),
             source: pipeline.source.as_str().into(),
@@ -36,11 +43,20 @@ impl Plan {
             sink: pipeline.sink.as_deref().map(Arc::from),
             dead_letter: pipeline.dead_letter.as_deref().map(Arc::from),
             provenance: pipeline.provenance,
-            stages: pipeline.stages.iter().map(|stage| Arc::new(StagePlan::new(&pipeline.name, stage))).collect(),
+            stages: pipeline
+                .stages
+                .iter()
+                .map(|stage| Arc::new(StagePlan::new(config, &pipeline.name, stage)))
+                .collect(),
         }
     }
 
-    /// Every topic that the pipeline writes to.
+    /// Every changelog topic of the pipeline.
+    pub fn changelogs(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.stages.iter().filter_map(|stage| stage.changelog.as_ref())
+    }
+
+    /// Every topic that the pipeline writes to for others.
     pub fn outputs(&self) -> impl Iterator<Item = &Arc<str>> {
         let granted = self.stages.iter().flat_map(|stage| &stage.topics);
         self.sink.iter().chain(&self.dead_letter).chain(granted)
@@ -48,12 +64,23 @@ impl Plan {
 }
 
 impl StagePlan {
-    fn new(pipeline: &str, stage: &config::Stage) -> StagePlan {
+    /// Whether its state outlives the process.
+    pub fn is_durable(&self) -> bool {
+        self.changelog.is_some() || self.state.backend != Backend::Memory
+    }
+
+    fn new(config: &Config, pipeline: &str, stage: &config::Stage) -> StagePlan {
+        let state = stage.state.clone();
         StagePlan {
             scope: Arc::new(Scope::new(pipeline, stage)),
             topics: stage.topics.iter().map(|topic| topic.as_str().into()).collect(),
             on_failure: stage.on_failure,
             retry: stage.retry.clone(),
+            changelog: state.changelog.then(|| changelog::name(&config.app, pipeline, &stage.name).into()),
+            tracks: config.delivery.guarantee == Guarantee::ExactlyOnce
+                || state.changelog
+                || state.backend != Backend::Memory,
+            state,
         }
     }
 }

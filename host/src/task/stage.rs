@@ -9,7 +9,7 @@ use super::tally::Tally;
 use crate::config::Isolation;
 use crate::plugin::{Emitted, Engine, Failure, Instance, Version};
 use crate::record::Record;
-use crate::state::{Cache, MemoryStore};
+use crate::state::Cache;
 
 pub struct Stage {
     pub plan: Arc<StagePlan>,
@@ -21,9 +21,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    pub fn new(plan: Arc<StagePlan>, version: Arc<Version>) -> Stage {
-        let cache = Box::new(Cache::new(Box::new(MemoryStore::default()), plan.scope.cache, false));
-        Stage { plan, version, cache, tally: Tally::default(), instance: None }
+    pub fn new(plan: Arc<StagePlan>, version: Arc<Version>, cache: Cache) -> Stage {
+        Stage { plan, version, cache: Box::new(cache), tally: Tally::default(), instance: None }
     }
 
     /// Calls the plugin; the pipeline keeps or undoes what it wrote.

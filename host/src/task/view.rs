@@ -6,15 +6,17 @@ use serde::Serialize;
 use super::stage::Stage;
 
 /// ```text
-///  assigned           a record waits
-///  ────────▶ running ◀──────────────▶ retrying, held
-///               │ bounded end reached
-///               ▼
-///            finished
+///  assigned            a record waits
+///  ─▶ restoring ─▶ running ◀──────────────▶ retrying, held
+///                    │ bounded end reached
+///                    ▼
+///                 finished
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PartitionState {
+    /// Its state is opened or rebuilt; records wait in the topic.
+    Restoring,
     Running,
     /// A record is tried again later; the partition is paused until then.
     Retrying,
@@ -25,11 +27,17 @@ pub enum PartitionState {
 }
 
 impl PartitionState {
-    pub const ALL: [PartitionState; 4] =
-        [PartitionState::Running, PartitionState::Retrying, PartitionState::Held, PartitionState::Finished];
+    pub const ALL: [PartitionState; 5] = [
+        PartitionState::Restoring,
+        PartitionState::Running,
+        PartitionState::Retrying,
+        PartitionState::Held,
+        PartitionState::Finished,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
+            PartitionState::Restoring => "restoring",
             PartitionState::Running => "running",
             PartitionState::Retrying => "retrying",
             PartitionState::Held => "held",
@@ -50,6 +58,8 @@ pub struct View {
     pub committed: Option<i64>,
     /// The partition's end, where the client has learnt it.
     pub end: Option<i64>,
+    /// Restoring: changelog records still to read, where known.
+    pub remaining: Option<i64>,
     pub stages: Vec<StageView>,
 }
 

@@ -1,6 +1,8 @@
 //! Partitions that come and go. The client's callback only queues; this runs
 //! on the worker's thread once `poll` has returned.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
@@ -10,10 +12,12 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Worker;
 use super::client::Rebalance;
+use super::restore::Restoring;
 use crate::config::Start;
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
-use crate::task::Task;
+use crate::state::Cache;
+use crate::task::{PartitionState, Position, StagePlan, Task, View};
 
 /// How long one question to the brokers may hold the worker.
 const ASK: Duration = Duration::from_secs(5);
@@ -21,9 +25,16 @@ const ASK: Duration = Duration::from_secs(5);
 impl Worker {
     pub(super) fn handle_rebalances(&mut self) -> Result<(), WorkerError> {
         while let Some(rebalance) = self.member.context().next_rebalance() {
+            if let Rebalance::Assigned(partitions) = &rebalance {
+                if let Err(grown) = self.refuse_growth(partitions) {
+                    // Answered all the same: a member that has not would hang when it closes.
+                    self.member.incremental_assign(partitions).map_err(WorkerError::Client)?;
+                    return Err(grown);
+                }
+            }
             match rebalance {
-                Rebalance::Assigned(partitions) => match self.tasks_for(&partitions) {
-                    Ok(tasks) => self.assigned(tasks)?,
+                Rebalance::Assigned(partitions) => match self.positions(&partitions) {
+                    Ok(found) => self.assigned(found)?,
                     Err(error) => {
                         tracing::warn!(worker = self.index, %error, "an assignment cannot be taken up yet; trying again");
                         self.member.context().defer(Rebalance::Assigned(partitions));
@@ -37,52 +48,141 @@ impl Worker {
         Ok(())
     }
 
-    /// Tasks that go on at the group's committed offsets. Only asks, so that it
-    /// can be asked again.
-    fn tasks_for(&self, partitions: &TopicPartitionList) -> Result<Vec<Task>, KafkaError> {
-        let committed = self.member.committed_offsets(partitions.clone(), ASK)?;
-        let task = |element: &TopicPartitionListElem<'_>| {
-            element.error()?;
-            let id = TopicPartition::new(element.topic(), element.partition());
-            let (position, known) = match element.offset() {
-                Offset::Offset(offset) => (offset, true),
-                _ => (self.first_position(&id)?, false),
+    /// A partition that the topic did not have at start: pipelines without
+    /// state adopt it; under one with state, producers have moved keys away
+    /// from the partition that holds what is known of them.
+    fn refuse_growth(&self, partitions: &TopicPartitionList) -> Result<(), WorkerError> {
+        for element in partitions.elements() {
+            let known = self.context.topics.get(element.topic()).map_or(i32::MAX, |topic| topic.partitions);
+            let keeps_state = |stage: &Arc<StagePlan>| {
+                stage.is_durable()
+                    || self.versions.get(&stage.scope.plugin).is_some_and(|version| version.keeps_state())
             };
-            Ok(Task::new(id, &self.plans, &self.versions, position, known))
-        };
-        committed.elements().iter().map(task).collect()
+            let stateful =
+                self.plans.iter().find(|plan| *plan.source == *element.topic() && plan.stages.iter().any(keeps_state));
+            if let Some(plan) = stateful.filter(|_| element.partition() >= known) {
+                let topic = element.topic().to_owned();
+                return Err(WorkerError::Grown { topic, from: known, pipeline: plan.name.clone() });
+            }
+        }
+        Ok(())
     }
 
-    /// Takes up `tasks`, with the state that another worker of this process
-    /// left for them, and starts fetching.
-    fn assigned(&mut self, mut tasks: Vec<Task>) -> Result<(), WorkerError> {
-        let mut start = TopicPartitionList::with_capacity(tasks.len());
+    /// Where each partition goes on, and whether the group has committed that.
+    /// Only asks, so that it can be asked again.
+    fn positions(&self, partitions: &TopicPartitionList) -> Result<Vec<Restoring>, KafkaError> {
+        let committed = self.member.committed_offsets(partitions.clone(), ASK)?;
+        let position = |element: &TopicPartitionListElem<'_>| {
+            element.error()?;
+            let id = TopicPartition::new(element.topic(), element.partition());
+            Ok(match element.offset() {
+                Offset::Offset(next) => Restoring::new(id, Position::committed(next, element.metadata()), true),
+                _ => {
+                    let first = Position::at(self.first_position(&id)?);
+                    Restoring::new(id, first, false)
+                }
+            })
+        };
+        committed.elements().iter().map(position).collect()
+    }
+
+    /// Takes up partitions: at once where another worker of this process left
+    /// their state or there is none to restore, else when it is restored.
+    fn assigned(&mut self, found: Vec<Restoring>) -> Result<(), WorkerError> {
+        let mut start = TopicPartitionList::with_capacity(found.len());
         let mut paused = TopicPartitionList::new();
-        for task in &mut tasks {
-            let adopted = self.shared.shelf.take(&task.id).is_some_and(|carried| task.adopt(carried));
-            let TopicPartition { topic, partition } = &task.id;
-            // A record that waits was carried along: fetch what comes after it.
-            let fetch_from = task.position() + i64::from(task.waits());
-            start.add_partition_offset(topic, *partition, Offset::Offset(fetch_from)).map_err(WorkerError::Client)?;
-            if task.waits() || self.shared.passes_bound(&task.id, fetch_from) {
-                paused.add_partition(topic, *partition);
+        let (mut ready, mut to_restore) = (Vec::new(), Vec::new());
+        for restoring in found {
+            let TopicPartition { topic, partition } = restoring.id.clone();
+            let mut fetch_from = restoring.position.next;
+            let mut waits = true;
+            match self.task_at_once(&restoring) {
+                Some((task, with_state)) => {
+                    fetch_from = task.fetch_from();
+                    waits = task.waits();
+                    tracing::info!(worker = self.index, %topic, partition, position = task.position().next, with_state, "assigned");
+                    ready.push(task);
+                }
+                None => {
+                    tracing::info!(worker = self.index, %topic, partition, position = restoring.position.next, "assigned; restoring its state");
+                    to_restore.push(restoring);
+                }
             }
-            tracing::info!(
-                worker = self.index,
-                %topic,
-                partition,
-                position = task.position(),
-                with_state = adopted,
-                "assigned"
-            );
+            start.add_partition_offset(&topic, partition, Offset::Offset(fetch_from)).map_err(WorkerError::Client)?;
+            let finished = self.shared.passes_bound(&TopicPartition::new(topic.clone(), partition), fetch_from);
+            if waits || finished || self.halted {
+                paused.add_partition(&topic, partition);
+            }
         }
         self.member.incremental_assign(&start).map_err(WorkerError::Client)?;
         if paused.count() > 0 {
             self.member.pause(&paused).map_err(WorkerError::Client)?;
         }
-        self.tasks.extend(tasks.into_iter().map(|task| (task.id.clone(), task)));
+        self.tasks.extend(ready.into_iter().map(|task| (task.id.clone(), task)));
+        to_restore.into_iter().for_each(|restoring| self.restore(restoring));
         self.shared.health.joined(self.index);
         self.publish();
+        Ok(())
+    }
+
+    fn task_at_once(&self, restoring: &Restoring) -> Option<(Task, bool)> {
+        let plans = || self.plans.iter().filter(|plan| plan.source == restoring.id.topic);
+        let task = |caches| {
+            let id = restoring.id.clone();
+            Task::new(id, &self.plans, &self.versions, restoring.position, restoring.pinned, caches)
+        };
+        if let Some(carried) = self.shared.shelf.take(&restoring.id)
+            && let Some(task) = carried.revive(restoring.position, task)
+        {
+            return Some((task, true));
+        }
+        let at_once: Option<Vec<Vec<Cache>>> =
+            plans().map(|plan| plan.stages.iter().map(|stage| self.stores.at_once(stage)).collect()).collect();
+        at_once.map(|caches| (task(caches), false))
+    }
+
+    /// Hands a partition to the restorer; its records wait in the topic.
+    fn restore(&mut self, restoring: Restoring) {
+        self.restorer.restore(restoring.clone());
+        self.restoring.insert(restoring.id.clone(), restoring);
+    }
+
+    /// Takes up the partitions whose state is restored.
+    pub(super) fn take_restored(&mut self) -> Result<(), WorkerError> {
+        while let Some((restored, outcome)) = self.restorer.next() {
+            if restored.is_cancelled() {
+                continue;
+            }
+            self.restoring.remove(&restored.id);
+            let caches =
+                outcome.map_err(|problem| WorkerError::State { partition: restored.id.to_string(), problem })?;
+            let id = restored.id;
+            let task = Task::new(id.clone(), &self.plans, &self.versions, restored.position, restored.pinned, caches);
+            tracing::info!(worker = self.index, partition = %id, position = task.position().next, "restored");
+            self.tasks.insert(id.clone(), task);
+            if !self.halted {
+                self.resume(&id, restored.position.next)?;
+            }
+            self.publish();
+        }
+        Ok(())
+    }
+
+    /// Opens anew the state of tasks that cannot go on with what they have, as
+    /// of what the group has committed.
+    pub(super) fn reopen_broken(&mut self) -> Result<(), WorkerError> {
+        let broken: Vec<_> =
+            self.tasks.values().filter(|task| task.broken().is_some()).map(|task| task.id.clone()).collect();
+        for id in broken {
+            let Some(task) = self.tasks.remove(&id) else { continue };
+            if let Some(error) = task.broken() {
+                tracing::error!(worker = self.index, partition = %id, %error, "the state cannot go on; opening it anew");
+            }
+            self.pause(&id)?;
+            let (position, pinned) = (task.committed(), task.is_pinned());
+            drop(task);
+            self.restore(Restoring::new(id, position, pinned));
+        }
         Ok(())
     }
 
@@ -100,8 +200,8 @@ impl Worker {
     fn revoked(&mut self, partitions: &TopicPartitionList) -> Result<(), WorkerError> {
         self.commit()?;
         for task in self.take(partitions) {
-            tracing::info!(worker = self.index, partition = %task.id, position = task.position(), "revoked");
-            if task.uncommitted().is_none() {
+            tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "revoked");
+            if !task.is_dirty() && task.broken().is_none() {
                 self.shared.shelf.put(task.id.clone(), task.carry());
             }
         }
@@ -111,6 +211,10 @@ impl Worker {
     /// The group has given the partitions to others already: what was not
     /// committed is theirs to process.
     fn lost(&mut self, partitions: &TopicPartitionList) -> Result<(), WorkerError> {
+        // What they gave is in a transaction with what others gave.
+        if self.committer.give_up() {
+            self.commit()?;
+        }
         for task in self.take(partitions) {
             tracing::warn!(worker = self.index, partition = %task.id, "lost: the group took it away");
         }
@@ -118,17 +222,37 @@ impl Worker {
     }
 
     fn take(&mut self, partitions: &TopicPartitionList) -> Vec<Task> {
-        let ids =
-            partitions.elements().into_iter().map(|element| TopicPartition::new(element.topic(), element.partition()));
-        let taken: Vec<Task> = ids.filter_map(|id| self.tasks.remove(&id)).collect();
-        for task in &taken {
+        let ids: Vec<_> = partitions
+            .elements()
+            .into_iter()
+            .map(|element| TopicPartition::new(element.topic(), element.partition()))
+            .collect();
+        for id in &ids {
+            if let Some(restoring) = self.restoring.remove(id) {
+                restoring.cancel();
+            }
             // Another worker may have taken it up already and shows it as its own.
-            self.shared.views.remove_if(&task.id, |_, view| view.worker == self.index);
+            self.shared.views.remove_if(id, |_, view| view.worker == self.index);
         }
-        taken
+        ids.iter().filter_map(|id| self.tasks.remove(id)).collect()
     }
 
     fn let_go(&self, partitions: &TopicPartitionList) -> Result<(), WorkerError> {
         self.member.incremental_unassign(partitions).map_err(WorkerError::Client)
+    }
+
+    /// What others see of a partition that is being restored.
+    pub(super) fn view_of_restoring(&self, restoring: &Restoring) -> View {
+        let position = restoring.position.next;
+        View {
+            worker: self.index,
+            state: PartitionState::Restoring,
+            failure: None,
+            position,
+            committed: restoring.pinned.then_some(position),
+            end: None,
+            remaining: Some(restoring.progress.remaining.load(Ordering::Relaxed)),
+            stages: Vec::new(),
+        }
     }
 }

@@ -3,17 +3,19 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
+use rdkafka::message::ToBytes;
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 
-use crate::config::Config;
+use crate::config::{Config, Guarantee};
 use crate::error::WorkerError;
 use crate::topics::Topics;
 
@@ -66,6 +68,33 @@ pub fn member_config(config: &Config, worker: usize, bounded: bool) -> ClientCon
     client
 }
 
+/// Hands a record to the producer, which copies it; waits while its queue is full.
+///
+/// # Errors
+/// [`WorkerError::Undeliverable`] when the producer does not take it.
+pub fn send<K: ToBytes + ?Sized, V: ToBytes + ?Sized>(
+    sender: &Sender,
+    mut record: BaseRecord<'_, K, V>,
+) -> Result<(), WorkerError> {
+    while let Err((error, unsent)) = sender.send(record) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+            return Err(WorkerError::Undeliverable { topic: unsent.topic.to_owned(), reason: error.to_string() });
+        }
+        // Not `poll` with a timeout: below a millisecond rdkafka's spins.
+        std::thread::sleep(Duration::from_millis(1));
+        sender.poll(Duration::ZERO);
+        sender.context().check()?;
+        record = unsent;
+    }
+    Ok(())
+}
+
+/// The transactional id of a worker: the same after a restart, so that what
+/// was left open is ended then.
+fn transactional_id(config: &Config, worker: usize) -> String {
+    format!("{}-{}-{worker}", config.app, config.host.id)
+}
+
 /// A producer whose outputs keep their order and are never given up while
 /// brokers are away.
 pub fn sender_config(config: &Config, worker: usize, topics: &Topics) -> ClientConfig {
@@ -84,7 +113,16 @@ pub fn sender_config(config: &Config, worker: usize, topics: &Topics) -> ClientC
         .set("queue.buffering.max.kbytes", "16384")
         // As Java's default partitioner, so that both put a key into the same partition.
         .set("partitioner", "murmur2_random");
+    let exactly_once = config.delivery.guarantee == Guarantee::ExactlyOnce;
+    if exactly_once {
+        // A transaction that outlives its process blocks readers of committed
+        // records for as long; the default is 60 s. Records expire with it.
+        client.set("transaction.timeout.ms", "10000").remove("message.timeout.ms");
+    }
     overlay(&mut client, config);
+    if exactly_once {
+        client.set("transactional.id", transactional_id(config, worker));
+    }
     // A report for every record costs more than it tells: flush says when all are through.
     client.set("delivery.report.only.error", "true");
     client
@@ -218,14 +256,47 @@ impl SenderContext {
         if !self.failed.load(Ordering::Acquire) {
             return Ok(());
         }
-        match &*locked(&self.failure) {
-            None => Ok(()),
-            Some((
-                _,
-                code @ (RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed),
-            )) => Err(WorkerError::Denied(KafkaError::MessageProduction(*code))),
-            Some((topic, code)) => Err(WorkerError::Undeliverable { topic: topic.clone(), reason: code.to_string() }),
+        locked(&self.failure).clone().map_or(Ok(()), |failure| Err(undeliverable(failure)))
+    }
+
+    /// Whether an output failed since [`SenderContext::take_refusal`].
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Under exactly once: forgets what failed with a transaction, unless it
+    /// would fail with every other one too.
+    ///
+    /// # Errors
+    /// As [`SenderContext::check`], for what can never be delivered.
+    pub fn take_refusal(&self) -> Result<(), WorkerError> {
+        use RDKafkaErrorCode as Code;
+        self.failed.store(false, Ordering::Release);
+        match locked(&self.failure).take() {
+            Some(
+                failure @ (
+                    _,
+                    Code::MessageSizeTooLarge
+                    | Code::TopicAuthorizationFailed
+                    | Code::ClusterAuthorizationFailed
+                    | Code::UnknownTopicOrPartition
+                    | Code::UnknownTopic
+                    | Code::UnknownPartition
+                    | Code::InvalidRecord
+                    | Code::PolicyViolation,
+                ),
+            ) => Err(undeliverable(failure)),
+            _ => Ok(()),
         }
+    }
+}
+
+fn undeliverable((topic, code): (String, RDKafkaErrorCode)) -> WorkerError {
+    match code {
+        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
+            WorkerError::Denied(KafkaError::MessageProduction(code))
+        }
+        code => WorkerError::Undeliverable { topic, reason: code.to_string() },
     }
 }
 
@@ -245,11 +316,30 @@ impl ProducerContext for SenderContext {
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, record)) = result {
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            // An aborted transaction takes its outputs back.
+            if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
+                return;
+            }
             locked(&self.failure).get_or_insert_with(|| (record.topic().to_owned(), code));
             self.failed.store(true, Ordering::Release);
         }
     }
 }
+
+/// A client outside the group, whose lines go the way of the others'.
+pub struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log_line(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
+}
+
+impl ConsumerContext for Quiet {}
 
 fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
     match level {

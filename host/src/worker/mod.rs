@@ -5,6 +5,7 @@ mod assignment;
 mod client;
 mod command;
 mod native;
+mod restore;
 mod shelf;
 
 use std::sync::Arc;
@@ -15,22 +16,25 @@ use hashbrown::{Equivalent, HashMap};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::producer::BaseRecord;
 use rdkafka::{Offset, TopicPartitionList};
 
 pub use client::{
-    Member, MemberContext, Sender, SenderContext, base_config, check_property, member_config, sender_config,
+    Member, MemberContext, Quiet, Sender, SenderContext, base_config, check_property, member_config, send,
+    sender_config,
 };
 pub use command::{Command, Swapped};
-pub use native::flush;
+pub use native::{Arrival, Arrived, PartitionReader, flush};
 pub use shelf::Shelf;
 
 use crate::admin::{Health, Metrics, Views};
 use crate::clock::Clock;
-use crate::commit::{Committed, Committer};
+use crate::commit::{Committed, Committer, Parties};
 use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
+use crate::state::Stores;
 use crate::task::{Context, Now, PartitionState, Plan, Progress, Task, Versions};
+use restore::{Restorer, Restoring};
 
 /// The longest wait for a record: commands and retries are looked at that often.
 const POLL: Duration = Duration::from_millis(50);
@@ -55,12 +59,19 @@ pub struct Worker {
     context: Context,
     shared: Arc<Shared>,
     committer: Committer,
+    stores: Arc<Stores>,
     clock: Clock,
+    /// Partitions whose state is being opened or rebuilt.
+    restoring: HashMap<TopicPartition, Restoring>,
+    /// A commit is under way that no further record may join: all is paused.
+    halted: bool,
     tasks: HashMap<TopicPartition, Task, foldhash::fast::RandomState>,
     /// Outputs of the record in work.
     outputs: Vec<Output>,
     /// Records sent since the last commit, by topic.
     produced: Vec<(Arc<str>, u64)>,
+    /// Last, so that tasks have closed their stores when its thread is waited for.
+    restorer: Restorer,
 }
 
 /// What a worker is made of.
@@ -73,7 +84,8 @@ pub struct Parts {
     pub versions: Versions,
     pub context: Context,
     pub shared: Arc<Shared>,
-    pub commit_interval: Duration,
+    pub stores: Arc<Stores>,
+    pub committer: Committer,
 }
 
 #[derive(PartialEq, Eq)]
@@ -96,9 +108,12 @@ impl Equivalent<TopicPartition> for TaskKey<'_> {
 }
 
 impl Worker {
-    pub fn new(parts: Parts) -> Worker {
-        let Parts { index, member, sender, commands, plans, versions, context, shared, commit_interval } = parts;
-        Worker {
+    /// # Errors
+    /// When there is no thread left for its restorer.
+    pub fn new(parts: Parts) -> std::io::Result<Worker> {
+        let Parts { index, member, sender, commands, plans, versions, context, shared, stores, committer } = parts;
+        let restorer = Restorer::start(index, stores.clone(), plans.clone())?;
+        Ok(Worker {
             index,
             member,
             sender,
@@ -107,12 +122,16 @@ impl Worker {
             versions,
             context,
             shared,
-            committer: Committer::new(commit_interval),
+            committer,
+            stores,
             clock: Clock::start(),
+            restoring: HashMap::new(),
+            halted: false,
             tasks: HashMap::default(),
             outputs: Vec::new(),
             produced: Vec::new(),
-        }
+            restorer,
+        })
     }
 
     /// Joins the group and processes its share of records until told to stop.
@@ -120,17 +139,33 @@ impl Worker {
     /// # Errors
     /// When it cannot go on. Offsets are committed up to what was delivered, no further.
     pub fn run(mut self) -> Result<(), WorkerError> {
-        let mut sources: Vec<&str> = self.plans.iter().map(|plan| &*plan.source).collect();
+        let plans = self.plans.clone();
+        let mut sources: Vec<&str> = plans.iter().map(|plan| &*plan.source).collect();
         sources.sort_unstable();
         sources.dedup();
+        while !self.committer.open(&mut self.sender)? {
+            if self.apply_commands()? == Flow::Stop {
+                return Ok(());
+            }
+        }
         self.member.subscribe(&sources).map_err(WorkerError::Client)?;
-        while self.run_once()? == Flow::Continue {}
-        self.close()
+        loop {
+            match self.run_once() {
+                Ok(Flow::Continue) => {}
+                Ok(Flow::Stop) => return self.close(),
+                Err(error) => {
+                    self.restoring.values().for_each(Restoring::cancel);
+                    // Dropping the member asks back, and nobody polls any more.
+                    self.member.context().close();
+                    return Err(error);
+                }
+            }
+        }
     }
 
     /// The record's path, from poll to commit.
     fn run_once(&mut self) -> Result<Flow, WorkerError> {
-        if self.apply_commands() == Flow::Stop {
+        if self.apply_commands()? == Flow::Stop {
             return Ok(Flow::Stop);
         }
         let patience = POLL.min(self.committer.remaining(self.clock.instant));
@@ -158,8 +193,13 @@ impl Worker {
                 value: polled.payload(),
                 headers: &headers,
             };
-            if task.waits() || self.shared.passes_bound(&task.id, record.offset) {
+            if self.halted || task.waits() || self.shared.passes_bound(&task.id, record.offset) {
                 // Fetched before its partition was paused: it comes again.
+                waits = Some(task.id.clone());
+            } else if task.did_last(record.offset) {
+                tracing::debug!(partition = %task.id, offset = record.offset, "handed out twice by the client library");
+            } else if !self.committer.begin(&self.sender) {
+                task.fetch_again();
                 waits = Some(task.id.clone());
             } else if task.process(&self.context, &record, &mut now, &mut self.outputs) == Progress::Waits {
                 waits = Some(task.id.clone());
@@ -171,25 +211,37 @@ impl Worker {
             self.pause(&id)?;
         }
         self.handle_rebalances()?;
-        self.retry_due(now)?;
+        self.take_restored()?;
+        if !self.halted {
+            self.retry_due(now)?;
+        }
         if self.committer.due(now.instant) {
             self.commit()?;
         }
         Ok(Flow::Continue)
     }
 
-    fn apply_commands(&mut self) -> Flow {
+    fn apply_commands(&mut self) -> Result<Flow, WorkerError> {
         while let Ok(command) = self.commands.try_recv() {
             match command {
-                Command::Stop => return Flow::Stop,
+                Command::Stop => return Ok(Flow::Stop),
+                Command::Look { lookup, answer } => {
+                    let found = self.tasks.values_mut().filter_map(|task| task.look(&lookup)).collect();
+                    // Nobody waits any more for an answer that comes late.
+                    let _ = answer.send(found);
+                }
                 Command::Swap { version, answer } => {
+                    // No transaction has outputs of two versions.
+                    if self.committer.is_begun() {
+                        self.commit()?;
+                    }
                     let swapped = self.swap(&version);
                     // Nobody waits for it any more when the deployment was given up.
                     let _ = answer.send(swapped);
                 }
             }
         }
-        Flow::Continue
+        Ok(Flow::Continue)
     }
 
     /// All tasks of this worker, or none.
@@ -235,18 +287,9 @@ impl Worker {
                         .fold(list, |list, (name, value)| list.insert(Header { key: name, value: value.as_deref() })),
                 );
             }
-            while let Err((error, unsent)) = self.sender.send(record) {
-                if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                    return Err(WorkerError::Undeliverable {
-                        topic: output.topic.to_string(),
-                        reason: error.to_string(),
-                    });
-                }
-                // Not `poll` with a timeout: below a millisecond rdkafka's spins.
-                std::thread::sleep(Duration::from_millis(1));
-                self.sender.poll(Duration::ZERO);
-                self.sender.context().check()?;
-                record = unsent;
+            if let Err(error) = send(&self.sender, record) {
+                self.committer.doom(error)?;
+                break;
             }
             match self.produced.iter_mut().find(|(topic, _)| Arc::ptr_eq(topic, &output.topic)) {
                 Some((_, count)) => *count += 1,
@@ -262,8 +305,9 @@ impl Worker {
         let due = |task: &&mut Task| task.due().is_some_and(|due| due <= polled_at);
         let mut done = Vec::new();
         for task in self.tasks.values_mut().filter(due) {
+            self.committer.begin(&self.sender);
             if task.retry(&self.context, &mut now, &mut self.outputs) == Progress::Done {
-                done.push((task.id.clone(), task.position()));
+                done.push((task.id.clone(), task.position().next));
             }
         }
         self.send_outputs()?;
@@ -316,7 +360,7 @@ impl Worker {
     /// nothing is concluded where two sources have that partition open here.
     fn at_end(&mut self, partition: i32) {
         let Some(bounds) = &self.shared.bounds else { return };
-        let short = |task: &&mut Task| bounds.get(&task.id).is_some_and(|end| task.position() < *end);
+        let short = |task: &&mut Task| bounds.get(&task.id).is_some_and(|end| task.position().next < *end);
         let mut open = self.tasks.values_mut().filter(|task| task.id.partition == partition).filter(short);
         if let (Some(task), None) = (open.next(), open.next())
             && let Some(end) = bounds.get(&task.id)
@@ -328,13 +372,39 @@ impl Worker {
     /// Commits what tasks have settled, then tells everyone who looks.
     fn commit(&mut self) -> Result<Committed, WorkerError> {
         let started = Instant::now();
-        let now_ms = self.clock.read().wall_ms;
-        let committed = self.committer.commit(&self.member, &self.sender, self.tasks.values_mut(), now_ms)?;
+        let committed = self.committer.commit(Parties {
+            member: &self.member,
+            sender: &mut self.sender,
+            tasks: self.tasks.values_mut().collect(),
+            now_ms: self.clock.read().wall_ms,
+        })?;
         if committed == Committed::Done {
             self.shared.metrics.commit(started.elapsed());
         }
+        self.reopen_broken()?;
+        self.fetch_again(committed)?;
         self.publish();
         Ok(committed)
+    }
+
+    /// Holds all records back while a commit is under way that cannot be
+    /// completed; afterwards, and for tasks that were rolled back, fetches
+    /// again from where they are.
+    fn fetch_again(&mut self, committed: Committed) -> Result<(), WorkerError> {
+        if committed == Committed::Pending {
+            if !self.halted {
+                self.halted = true;
+                self.tasks.keys().try_for_each(|id| self.pause(id))?;
+            }
+            return Ok(());
+        }
+        let halted = std::mem::take(&mut self.halted);
+        let again = self.tasks.values_mut().filter_map(|task| {
+            let rewound = task.take_rewound();
+            ((rewound || halted) && !task.waits()).then(|| (task.id.clone(), task.position().next))
+        });
+        let again: Vec<_> = again.collect();
+        again.iter().try_for_each(|(id, position)| self.resume(id, *position))
     }
 
     fn publish(&mut self) {
@@ -346,6 +416,9 @@ impl Worker {
         health.settle(self.index, member.steady());
         if member.steady() {
             health.joined(self.index);
+        }
+        for restoring in self.restoring.values() {
+            views.insert(restoring.id.clone(), self.view_of_restoring(restoring));
         }
         for task in self.tasks.values_mut() {
             let mut view = task.view(self.index);
@@ -370,11 +443,17 @@ impl Worker {
     /// 2.12 forgets to leave when the close comes while it still stops fetching
     /// from the partitions that it let go.
     fn close(mut self) -> Result<(), WorkerError> {
-        while self.commit()? == Committed::NotYet {}
+        while self.commit()? == Committed::Pending {
+            std::thread::sleep(POLL);
+        }
         self.handle_rebalances()?;
         self.member.context().close();
+        for (id, restoring) in self.restoring.drain() {
+            restoring.cancel();
+            self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
+        }
         for (id, task) in self.tasks.drain() {
-            tracing::info!(worker = self.index, partition = %id, position = task.position(), "left");
+            tracing::info!(worker = self.index, partition = %id, position = task.position().next, "left");
             self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
         }
         drop(self.member);

@@ -1,6 +1,8 @@
-//! The one place with `unsafe` code: two calls of the C library that rdkafka
-//! 0.39 wraps in a way that does not serve here.
+//! The one place with `unsafe` code: calls of the C library that rdkafka 0.39
+//! wraps in a way that does not serve here.
 #![allow(unsafe_code)]
+
+mod partition;
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
@@ -10,6 +12,8 @@ use rdkafka::bindings::{rd_kafka_flush, rd_kafka_header_get_all, rd_kafka_header
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
+
+pub use partition::{Arrival, Arrived, PartitionReader};
 
 use super::client::Sender;
 

@@ -19,8 +19,19 @@ fn succeeds(output: &Output) -> String {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["", "demo", "run", "config check", "plugin check", "status"]
-        .map(|words| words.split_whitespace().collect::<Vec<_>>())
+    for command in [
+        "",
+        "demo",
+        "run",
+        "config check",
+        "plugin check",
+        "state get",
+        "state scan",
+        "state export",
+        "state import",
+        "status",
+    ]
+    .map(|words| words.split_whitespace().collect::<Vec<_>>())
     {
         let help = succeeds(&gregor(&[&command[..], &["--help"]].concat()));
         let example = format!("gregor {}", command.join(" "));

@@ -2,8 +2,7 @@
 
 use rdkafka::consumer::Consumer;
 
-use super::kafka::Kafka;
-use super::wait::PATIENCE;
+use super::kafka::{ANSWER, Kafka, answer};
 
 /// What `kafka-consumer-groups` shows of a group.
 #[derive(Debug)]
@@ -17,7 +16,7 @@ pub struct Group {
 impl Kafka {
     /// The group as it is now; `Dead` and empty where the broker knows none.
     pub fn group(&self, name: &str) -> Group {
-        let listed = self.asking.fetch_group_list(Some(name), PATIENCE).expect("groups");
+        let listed = answer("groups", || self.asking.fetch_group_list(Some(name), ANSWER));
         let found = listed.groups().iter().find(|group| group.name() == name);
         let mut members: Vec<String> =
             found.iter().flat_map(|group| group.members()).map(|member| member.client_id().to_owned()).collect();

@@ -24,8 +24,14 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts `gregor run` on `config` as the host `id`.
+    /// Starts `gregor run` on `config` as the host `id`, whose data is in a
+    /// folder of its own.
     pub fn spawn(config: &Path, id: &str, arguments: &[&str]) -> Host {
+        Host::spawn_with(config, id, arguments, &[])
+    }
+
+    /// As [`Host::spawn`], with more of an environment.
+    pub fn spawn_with(config: &Path, id: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Host {
         let log = config.with_file_name(format!("{}.log", super::unique()));
         let file = File::create(&log).expect("the folder takes a log");
         let child = Command::new(env!("CARGO_BIN_EXE_gregor"))
@@ -35,6 +41,8 @@ impl Host {
             .env_remove("GREGOR_CONFIG")
             .env_remove("GREGOR_LOG")
             .env("GREGOR__HOST__ID", id)
+            .env("GREGOR__HOST__DATA_DIR", data_dir(id))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -137,6 +145,11 @@ impl Host {
         self.wait_exit()
     }
 
+    /// Whether the process has ended, of itself or by a signal.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the host's state").is_some()
+    }
+
     /// SIGKILL: no last word, no commit.
     pub fn kill9(&mut self) {
         self.signal(Signal::SIGKILL);
@@ -170,6 +183,11 @@ impl Host {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+/// The folder of a host's data, beside its configuration.
+pub fn data_dir(id: &str) -> String {
+    format!("data-{id}")
 }
 
 impl Drop for Host {

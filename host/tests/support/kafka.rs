@@ -7,16 +7,24 @@ use futures_executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::names::unique;
 use super::record::{Received, Record};
-use super::wait::{PATIENCE, until};
+use super::wait::{PATIENCE, eventually, until};
 
-static KAFKA: LazyLock<Kafka> = LazyLock::new(Kafka::connect);
+/// Of one question to the broker.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
+
+static KAFKA: LazyLock<Kafka> = LazyLock::new(|| {
+    Kafka::connect(&std::env::var("KAFKA_BOOTSTRAP").expect(
+        "these tests need a broker: run `cargo xtask test`, \
+         or `cargo xtask kafka start` and set KAFKA_BOOTSTRAP",
+    ))
+});
 
 /// The broker of this run.
 ///
@@ -28,21 +36,19 @@ pub fn kafka() -> &'static Kafka {
 
 pub struct Kafka {
     bootstrap: String,
-    admin: AdminClient<DefaultClientContext>,
-    /// Asks for metadata, ends and groups; reads nothing.
+    pub(super) admin: AdminClient<DefaultClientContext>,
+    /// Asks for metadata, ends and groups; reads nothing. Transactions that are
+    /// open do not hide what comes after them.
     pub(super) asking: BaseConsumer,
 }
 
 impl Kafka {
-    fn connect() -> Kafka {
-        let bootstrap = std::env::var("KAFKA_BOOTSTRAP").expect(
-            "these tests need a broker: run `cargo xtask test`, \
-             or `cargo xtask kafka start` and set KAFKA_BOOTSTRAP",
-        );
-        let config = config(&bootstrap);
+    /// Clients of the broker at `bootstrap`.
+    pub fn connect(bootstrap: &str) -> Kafka {
+        let mut config = config(bootstrap);
         let admin = config.create().expect("an admin client");
-        let asking = config.create().expect("a client");
-        Kafka { bootstrap, admin, asking }
+        let asking = config.set("isolation.level", "read_uncommitted").create().expect("a client");
+        Kafka { bootstrap: bootstrap.to_owned(), admin, asking }
     }
 
     /// Where the broker is.
@@ -76,7 +82,7 @@ impl Kafka {
 
     /// Partitions of `topic`; 0 where it does not exist.
     pub fn partitions(&self, topic: &str) -> i32 {
-        let metadata = self.asking.fetch_metadata(Some(topic), PATIENCE).expect("metadata");
+        let metadata = answer("metadata", || self.asking.fetch_metadata(Some(topic), ANSWER));
         metadata.topics().first().map_or(0, |topic| topic.partitions().len() as i32)
     }
 
@@ -112,7 +118,7 @@ impl Kafka {
     /// Waits for `count` records of `topic`, from its beginning.
     #[track_caller]
     pub fn consume(&self, topic: &str, count: usize) -> Vec<Received> {
-        let consumer = self.reader(topic);
+        let consumer = self.reader(topic, "read_committed");
         let deadline = Instant::now() + PATIENCE;
         let mut records = Vec::new();
         while records.len() < count {
@@ -136,8 +142,13 @@ impl Kafka {
 
     /// Gives `take` all committed records that `topic` holds now, each partition in order.
     #[track_caller]
-    pub fn read_each(&self, topic: &str, mut take: impl FnMut(Received)) {
-        let consumer = self.reader(topic);
+    pub fn read_each(&self, topic: &str, take: impl FnMut(Received)) {
+        self.read_with("read_committed", topic, take);
+    }
+
+    #[track_caller]
+    fn read_with(&self, isolation: &str, topic: &str, mut take: impl FnMut(Received)) {
+        let consumer = self.reader(topic, isolation);
         let mut open = self.partitions(topic);
         let mut deadline = Instant::now() + PATIENCE;
         while open > 0 {
@@ -154,13 +165,21 @@ impl Kafka {
         }
     }
 
-    fn reader(&self, topic: &str) -> BaseConsumer {
+    /// As [`Kafka::read_each`], committed or not.
+    #[track_caller]
+    pub fn read_uncommitted(&self, topic: &str) -> Vec<Received> {
+        let mut records = Vec::new();
+        self.read_with("read_uncommitted", topic, |record| records.push(record));
+        records
+    }
+
+    fn reader(&self, topic: &str, isolation: &str) -> BaseConsumer {
         let mut config = self.config();
         config
             .set("group.id", "readers-without-a-group")
             .set("enable.auto.commit", "false")
             .set("enable.partition.eof", "true")
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", isolation)
             .set("fetch.wait.max.ms", "50")
             .set("fetch.queue.backoff.ms", "5");
         let consumer: BaseConsumer = config.create().expect("a consumer");
@@ -174,7 +193,7 @@ impl Kafka {
 
     /// The end of each partition of `topic`: the offset that comes next.
     pub fn ends(&self, topic: &str) -> Vec<i64> {
-        let end = |partition| self.asking.fetch_watermarks(topic, partition, PATIENCE).expect("watermarks").1;
+        let end = |partition| answer("watermarks", || self.asking.fetch_watermarks(topic, partition, ANSWER)).1;
         (0..self.partitions(topic)).map(end).collect()
     }
 
@@ -183,7 +202,7 @@ impl Kafka {
         let asking: BaseConsumer = self.config().set("group.id", group).create().expect("a client");
         let mut partitions = TopicPartitionList::new();
         partitions.add_partition_range(topic, 0, self.partitions(topic) - 1);
-        let committed = asking.committed_offsets(partitions, PATIENCE).expect("the group's offsets");
+        let committed = answer("the group's offsets", || asking.committed_offsets(partitions.clone(), ANSWER));
         let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
         committed.elements().iter().map(|element| offset(element.offset())).collect()
     }
@@ -195,9 +214,17 @@ impl Kafka {
     }
 }
 
+/// What a broker answers, which may have to come back first.
+#[track_caller]
+pub(super) fn answer<T>(what: &str, mut ask: impl FnMut() -> KafkaResult<T>) -> T {
+    eventually(&format!("the broker's answer: {what}"), || ask().ok())
+}
+
 fn config(bootstrap: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", bootstrap).set("allow.auto.create.topics", "false");
+    // A test that stops its broker does not wait for the default of 10 s.
+    config.set("reconnect.backoff.max.ms", "500");
     config
 }
 

@@ -8,26 +8,41 @@
 //! let outputs = kafka().read(&sink);
 //! ```
 
+mod broker;
+mod chance;
 pub mod extra;
 mod flow;
 mod group;
+mod growth;
 mod host;
 mod intruder;
 mod kafka;
 mod names;
+mod oracle;
+mod patients;
 mod plugins;
 mod raw;
 mod record;
+mod redis;
+mod settings;
 mod setup;
+mod transactions;
+mod trial;
 mod wait;
 
+pub use broker::Broker;
 pub use flow::Flow;
 pub use host::Host;
 pub use intruder::Intruder;
 pub use kafka::{kafka, send};
 pub use names::unique;
+pub use oracle::Oracle;
+pub use patients::{PATIENTS, Patients};
 pub use plugins::plugin;
 pub use raw::produce_with_header;
 pub use record::{Received, Record, by_key};
+pub use redis::redis_url;
+pub use settings::Settings;
 pub use setup::{Pipeline, Setup, Stage, gregor};
+pub use trial::{Backend, Guarantee, Trial};
 pub use wait::{PATIENCE, eventually, until};

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use super::host::Host;
+use super::host::{Host, data_dir};
 use super::kafka::kafka;
 use super::names::unique;
 use super::plugins::plugin;
@@ -21,6 +21,8 @@ pub struct Setup {
     workers: usize,
     host: Vec<String>,
     kafka: Vec<String>,
+    delivery: Vec<String>,
+    redis: Option<String>,
     pipelines: Vec<Pipeline>,
 }
 
@@ -50,6 +52,8 @@ impl Setup {
             workers: 2,
             host: Vec::new(),
             kafka: Vec::new(),
+            delivery: Vec::new(),
+            redis: None,
             pipelines: Vec::new(),
         }
     }
@@ -69,10 +73,22 @@ impl Setup {
         self
     }
 
-    /// A property of `[kafka]`.
+    /// A property of `[kafka]`, in the place of one of that name.
     pub fn kafka(mut self, property: &str, value: &str) -> Setup {
+        self.kafka.retain(|line| !line.starts_with(&format!("{property:?} = ")));
         self.kafka.push(format!("{property:?} = {value:?}"));
         self
+    }
+
+    /// A line of `[delivery]`; `value` as TOML.
+    pub fn delivery(mut self, key: &str, value: &str) -> Setup {
+        self.delivery.push(format!("{key} = {value}"));
+        self
+    }
+
+    /// Where Redis is.
+    pub fn redis(self, url: &str) -> Setup {
+        Setup { redis: Some(url.to_owned()), ..self }
     }
 
     /// Adds a pipeline, and the plugins of its stages to `plugins/` where they
@@ -127,6 +143,11 @@ impl Setup {
             }
         }
         lines.extend(self.host.iter().cloned());
+        lines.push("[delivery]".to_owned());
+        lines.extend(self.delivery.iter().cloned());
+        if let Some(url) = &self.redis {
+            lines.extend(["[redis]".to_owned(), format!("url = {url:?}")]);
+        }
         for pipeline in &self.pipelines {
             lines.push("[[pipeline]]".to_owned());
             lines.extend(pipeline.lines.iter().cloned());
@@ -154,6 +175,21 @@ impl Setup {
     /// Starts a host with more arguments of `gregor run`, without waiting.
     pub fn spawn_as(&self, id: &str, arguments: &[&str]) -> Host {
         Host::spawn(&self.write(), id, arguments)
+    }
+
+    /// As [`Setup::spawn_as`], for a host that aborts at a step of one of its
+    /// commits, as GREGOR_CRASH_AT names it: `committed:2`.
+    #[cfg(debug_assertions)]
+    pub fn spawn_to_crash(&self, id: &str, step: &str) -> Host {
+        Host::spawn_with(&self.write(), id, &[], &[("GREGOR_CRASH_AT", step)])
+    }
+
+    /// Deletes what the host `id` has on its disk: its next one is another machine.
+    pub fn lose_data(&self, id: &str) {
+        let folder = self.path().join(data_dir(id));
+        if folder.exists() {
+            fs::remove_dir_all(folder).expect("the folder can be deleted");
+        }
     }
 
     /// Runs a host up to the ends of its sources, which must succeed; its log.

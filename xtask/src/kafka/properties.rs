@@ -20,6 +20,7 @@ const FIXED: &[(&str, &str)] = &[
     ("default.replication.factor", "1"),
     ("min.insync.replicas", "1"),
     ("group.initial.rebalance.delay.ms", "0"),
+    ("group.min.session.timeout.ms", "1000"),
     ("offsets.topic.replication.factor", "1"),
     ("offsets.topic.num.partitions", "8"),
     ("transaction.state.log.replication.factor", "1"),
@@ -31,6 +32,7 @@ const FIXED: &[(&str, &str)] = &[
     ("log.retention.ms", "-1"),
     ("log.segment.bytes", "268435456"),
     ("log.cleaner.dedupe.buffer.size", "33554432"),
+    ("log.cleaner.backoff.ms", "1000"),
 ];
 
 /// The text of `server.properties` for a broker on 127.0.0.1. A property in

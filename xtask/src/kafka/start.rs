@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use super::broker::{Broker, Life, PROPERTIES, listening, running};
 use super::{Start, jars, lock_start};
 
-/// Starts a broker that goes on when this process ends.
+/// Starts a broker that goes on when this process ends, or that ends with it.
 ///
 /// # Errors
 /// When the port or the folder is another broker's, or this one does not come up.
@@ -18,10 +18,13 @@ pub fn run(args: &Start) -> Result<()> {
     let libs = jars::fetch()?;
     fs::create_dir_all(&args.data).with_context(|| format!("cannot create {}", args.data.display()))?;
     let data = args.data.canonicalize()?;
-    let _alone = lock_start()?;
+    let alone = lock_start()?;
 
     let address = format!("localhost:{}", args.port);
     if let Some(pid) = running(&data) {
+        if args.attached {
+            bail!("a broker (pid {pid}) already runs on {} and is another's to end", data.display());
+        }
         let listeners = fs::read_to_string(data.join(PROPERTIES))?;
         if !listeners.contains(&format!("PLAINTEXT://127.0.0.1:{},", args.port)) {
             bail!(
@@ -40,8 +43,20 @@ pub fn run(args: &Start) -> Result<()> {
         wipe(&data)?;
     }
     let broker = Broker { libs, data, port: args.port, heap: &args.heap, set: &args.set };
-    let child = broker.launch(Life::OfItsOwn)?;
+    let life = if args.attached { Life::OfThisProcess } else { Life::OfItsOwn };
+    let mut child = broker.launch(life)?;
+    drop(alone);
     report("ready", &address, child.id(), &broker.data);
+    if args.attached {
+        // Not in the child's own hands: to wait for it would close the pipe that it ends with.
+        let tie = child.stdin.take();
+        std::thread::spawn(move || {
+            // An error ends standard input as well.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            drop(tie);
+        });
+        child.wait()?;
+    }
     Ok(())
 }
 

@@ -35,6 +35,12 @@ impl Collector for Partitions {
                 lags.encode_family(&labels)?.encode_gauge(&lag)?;
             }
         }
+        let help = "Changelog records that a partition's restore has still to read, at most.";
+        let mut remaining = encoder.encode_descriptor("restore_remaining_records", help, None, MetricType::Gauge)?;
+        for (id, view) in &self.0 {
+            let labels = [("topic", &*id.topic), ("partition", &*id.partition.to_string())];
+            remaining.encode_family(&labels)?.encode_gauge(&view.remaining.unwrap_or(0))?;
+        }
         let help = "1 for the state that a partition is in, 0 for the others.";
         let mut states = encoder.encode_descriptor("partition_state", help, None, MetricType::Gauge)?;
         for (id, view) in &self.0 {
@@ -47,9 +53,7 @@ impl Collector for Partitions {
         let help = "Entries in the cache of a stage, for each partition.";
         let mut entries = encoder.encode_descriptor("state_entries", help, None, MetricType::Gauge)?;
         for (id, stage) in self.stages() {
-            entries
-                .encode_family(&cache(id, &id.partition.to_string(), stage))?
-                .encode_gauge(&(stage.entries as u64))?;
+            entries.encode_family(&cache(id, &id.partition.to_string(), stage))?.encode_gauge(&stage.entries)?;
         }
         let help = "Bytes of keys and values in the cache of a stage, for each partition.";
         let mut bytes = encoder.encode_descriptor("state_bytes", help, None, MetricType::Gauge)?;

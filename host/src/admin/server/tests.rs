@@ -102,6 +102,7 @@ fn partitions_are_listed_by_topic_and_number() {
     let expected = json!({
         "topic": "locations", "partition": 10, "worker": 1, "state": "held", "failure": "trap",
         "position": 7, "committed": null, "end": null, "lag": null,
+        "remaining": null,
     });
     assert_eq!(second, expected);
     assert_eq!(stages[0]["stage"], "last-location");
@@ -139,8 +140,8 @@ fn every_route_of_the_first_page_is_there() {
     served.join();
     let page = get(&served, "/");
     let routes: Vec<_> = page.body.lines().filter_map(|line| line.strip_prefix("GET ")).collect();
-    assert_eq!(routes.len(), 6, "{}", page.body);
-    for route in routes {
+    assert_eq!(routes.len(), 8, "{}", page.body);
+    for route in routes.into_iter().filter(|route| !route.contains('{')) {
         let route = route.split_whitespace().next().unwrap();
         assert_eq!(get(&served, route).status, 200, "{route}");
     }
@@ -166,7 +167,9 @@ fn a_token_guards_all_but_health() {
     for open in ["/healthz", "/readyz"] {
         assert_eq!(get(&served, open).status, 200, "{open}");
     }
-    for route in ["/", "/metrics", "/api/v1/status", "/api/v1/partitions", "/api/v1/plugins", "/nowhere"] {
+    for route in
+        ["/", "/metrics", "/api/v1/status", "/api/v1/partitions", "/api/v1/plugins", "/api/v1/state/a/b", "/nowhere"]
+    {
         let url = format!("{}{route}", served.url);
         let refused = ask("GET", &url, None);
         assert_eq!(refused.status, 401, "{route}");
@@ -178,9 +181,47 @@ fn a_token_guards_all_but_health() {
             assert_eq!(ask("GET", &url, Some(wrong)).status, 401, "{route} with `{wrong}`");
         }
         let admitted = ask("GET", &url, Some("Bearer s3cret")).status;
-        assert_eq!(admitted, if route == "/nowhere" { 404 } else { 200 }, "{route}");
+        let there = !["/nowhere", "/api/v1/state/a/b"].contains(&route);
+        assert_eq!(admitted, if there { 200 } else { 404 }, "{route}");
     }
     assert_eq!(ask("GET", &format!("{}/metrics", served.url), Some("bearer s3cret")).status, 200);
+}
+
+#[test]
+fn state_is_closed_to_all_where_there_is_no_token() {
+    let served = Served::start(None);
+    for route in ["/api/v1/state/locations/last-location?key=1", "/api/v1/state/no/stage", "/api/v1/state/a/b?x=1"] {
+        let refused = get(&served, route);
+        assert_eq!(refused.status, 403, "{route}");
+        assert!(refused.json()["error"].as_str().unwrap().contains("`host.admin-token`"), "{}", refused.body);
+    }
+}
+
+#[test]
+fn a_question_about_state_that_makes_no_sense_is_told_what_does() {
+    let served = Served::start(Some("s3cret"));
+    let ask = |route: &str| {
+        let answer = ask("GET", &format!("{}/api/v1/state/{route}", served.url), Some("Bearer s3cret"));
+        (answer.status, answer.json()["error"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(get(&served, "/api/v1/state/locations/last-location").status, 401);
+    let (status, error) = ask("locations/other?key=1");
+    assert_eq!(status, 404);
+    assert!(error.contains("this host has locations/last-location"), "{error}");
+    for (query, part) in [
+        ("keys=1", "takes `key`"),
+        ("limit=many", "takes `key`"),
+        ("limit=0", "`limit` is"),
+        ("limit=1001", "`limit` is"),
+        ("key=1&prefix=", "`key` asks for one"),
+    ] {
+        let (status, error) = ask(&format!("locations/last-location?{query}"));
+        assert_eq!(status, 400, "{query}");
+        assert!(error.contains(part), "{query}: {error}");
+    }
+    let (status, error) = ask("locations/last-location?key=1&partition=3");
+    assert_eq!(status, 404);
+    assert!(error.contains("partition 3 is not on this host"), "{error}");
 }
 
 #[test]

@@ -43,7 +43,14 @@ fn every_key_of_the_example_is_read() {
         Stage {
             name: "last".into(),
             plugin: "last-location".into(),
-            state: State { backend: Backend::Memory, changelog: false, max_bytes: 1 << 30, max_value: 64 << 10 },
+            state: State {
+                backend: Backend::Memory,
+                changelog: false,
+                max_bytes: 1 << 30,
+                max_value: 64 << 10,
+                hot_bytes: 8 << 20,
+                replication_factor: None
+            },
             topics: vec!["locations-by-ward".into(), "audit".into()],
             limits: Limits {
                 timeout: Duration::from_secs(2),
@@ -91,7 +98,14 @@ fn what_is_left_out_has_a_default() {
         [Stage {
             name: "s".into(),
             plugin: "s".into(),
-            state: State { backend: Backend::Memory, changelog: false, max_bytes: 256 << 20, max_value: 1 << 20 },
+            state: State {
+                backend: Backend::Memory,
+                changelog: false,
+                max_bytes: 256 << 20,
+                max_value: 1 << 20,
+                hot_bytes: 8 << 20,
+                replication_factor: None
+            },
             topics: vec![],
             limits: Limits {
                 timeout: Duration::from_secs(1),

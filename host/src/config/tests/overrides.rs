@@ -118,7 +118,7 @@ GREGOR__: addresses nothing: a part of its name is empty; name a section and a k
 GREGOR__APP__NAME: addresses nothing: APP is a string, which has no keys; name a section and a key, as in GREGOR__HOST__WORKERS
 GREGOR__HOST__WORKRES: host.workres: unknown key; did you mean `workers`?
 GREGOR__HOST____ID: addresses nothing: a part of its name is empty; name a section and a key, as in GREGOR__HOST__WORKERS
-GREGOR__OTHER__KEY: other: unknown key; known here: app, host, delivery, kafka, plugins, pipeline
+GREGOR__OTHER__KEY: other: unknown key; known here: app, host, delivery, kafka, plugins, redis, pipeline
 GREGOR__PIPELINE__0__STAGE__LOST__LOG: addresses nothing: nothing is called LOST here; use a name, or an index from 0 to 1
 GREGOR__PIPELINE__2__SINK: addresses nothing: nothing is called 2 here; use a name, or an index from 0 to 1
 GREGOR__PIPELINE__WARDS__SINK: addresses nothing: nothing is called WARDS here; use a name, or an index from 0 to 1

@@ -1,0 +1,126 @@
+//! The admin API of a running host, as commands ask it.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::Value;
+use ureq::http::Uri;
+
+/// A busy host answers in milliseconds; one that does not is to be reported
+/// before a container's health check gives up on the command.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// More than any answer: a page of values that are as large as may be.
+const LARGEST: u64 = 4 << 30;
+
+pub const NOT_WELL: u8 = 1;
+pub const CONFIGURATION: u8 = 2;
+pub const NOT_REACHABLE: u8 = 3;
+
+/// Why there is nothing to show.
+#[derive(Debug)]
+pub enum Failed {
+    /// The server's answer, or that there was none, and the exit code for it.
+    Answer {
+        code: u8,
+        problem: String,
+    },
+    Other(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Failed {
+        Failed::Other(error.into())
+    }
+}
+
+/// The admin server of one host.
+pub struct Api {
+    agent: ureq::Agent,
+    base: String,
+    token: Option<String>,
+    /// How a token is given.
+    remedy: String,
+}
+
+impl Api {
+    /// `address` as `http://HOST:PORT`, with or without its scheme.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn new(address: &str, token: Option<String>, remedy: String) -> Result<Api, Failed> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            // The host is named by its own address; a proxy for the outside
+            // would neither reach it nor may it see the token.
+            .proxy(None)
+            .timeout_global(Some(PATIENCE))
+            .build();
+        let given = address;
+        let address = if given.contains("://") { given.to_owned() } else { format!("http://{given}") };
+        let served = |uri: &Uri| uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none();
+        if !address.parse().is_ok_and(|uri| served(&uri)) {
+            let problem = format!("--admin {given} is not an address: write it as http://HOST:PORT");
+            return Err(Failed::Answer { code: CONFIGURATION, problem });
+        }
+        let base = address.trim_end_matches('/').to_owned();
+        Ok(Api { agent: config.into(), base, token, remedy })
+    }
+
+    /// The server's address.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// A document of the API.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub fn document(&self, name: &str) -> Result<Value, Failed> {
+        let body = self.get(&format!("/api/v1/{name}"), &[])?;
+        let foreign = || format!("{} answers, but not as gregor's admin server does", self.base);
+        Ok(serde_json::from_str(&body).with_context(foreign)?)
+    }
+
+    /// The body of a route's answer.
+    ///
+    /// # Errors
+    /// When there is none, or it is not 200.
+    pub fn get(&self, route: &str, query: &[(&str, String)]) -> Result<String, Failed> {
+        let mut request = self.agent.get(format!("{}{route}", self.base));
+        for (name, value) in query {
+            request = request.query(name, value);
+        }
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut answer = request.call().map_err(|error| self.not_reachable(&error))?;
+        let body = answer.body_mut().with_config().limit(LARGEST).read_to_string();
+        let body = body.map_err(|error| self.not_reachable(&error))?;
+        match answer.status().as_u16() {
+            200 => Ok(body),
+            401 => Err(Failed::Answer {
+                code: CONFIGURATION,
+                problem: format!("{} wants a token: {}", self.base, self.remedy),
+            }),
+            status => {
+                let problem = format!("{}{route} answers {status}: {}", self.base, printable(body.trim()));
+                Err(Failed::Answer { code: NOT_WELL, problem })
+            }
+        }
+    }
+
+    fn not_reachable(&self, error: &ureq::Error) -> Failed {
+        let problem = format!(
+            "no host answers at {} ({error}): check that it runs and that --admin names its `host.admin` address",
+            self.base
+        );
+        Failed::Answer { code: NOT_REACHABLE, problem }
+    }
+}
+
+/// Text that may hold the words of a plugin or of a record, without what a
+/// terminal would obey.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|symbol| if symbol.is_control() { ' ' } else { symbol }).collect()
+}

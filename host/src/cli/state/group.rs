@@ -1,0 +1,187 @@
+//! The consumer group, as someone outside of it asks.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{NO_STATE, Refusal};
+use crate::config::{Config, Start};
+use crate::error::HostError;
+use crate::state::At;
+use crate::task::Position;
+use crate::worker::{self, Quiet};
+
+/// One question to the brokers.
+const ASK: Duration = Duration::from_secs(5);
+/// Between two questions of one kind.
+const PAUSE: Duration = Duration::from_millis(200);
+
+pub struct Group<'a> {
+    config: &'a Config,
+    asking: BaseConsumer<Quiet>,
+    deadline: Instant,
+}
+
+impl Group<'_> {
+    /// # Errors
+    /// When the client refuses its configuration.
+    pub fn new(config: &Config) -> Result<Group<'_>, HostError> {
+        let mut client = worker::base_config(config);
+        // Asks the way that goes for any group; and waits for what a
+        // transaction has not decided yet.
+        client.remove("group.protocol").remove("group.instance.id");
+        client.set("group.id", &config.app).set("isolation.level", "read_committed").set("enable.auto.commit", "false");
+        let asking = client.create_with_context(Quiet).map_err(HostError::Client)?;
+        Ok(Group { config, asking, deadline: Instant::now() + config.host.start_timeout })
+    }
+
+    fn servers(&self) -> &str {
+        self.config.kafka.bootstrap_servers()
+    }
+
+    /// Asks until there is an answer.
+    fn until<T>(&self, mut ask: impl FnMut() -> KafkaResult<T>) -> Result<T, HostError> {
+        loop {
+            match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(error) if Instant::now() >= self.deadline => {
+                    return Err(HostError::Unreachable {
+                        servers: self.servers().to_owned(),
+                        waited: self.config.host.start_timeout,
+                        reason: error.to_string(),
+                    });
+                }
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    /// How many partitions a topic has; `None` where it does not exist.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn partitions(&self, topic: &str) -> Result<Option<i32>, HostError> {
+        self.until(|| {
+            let metadata = self.asking.fetch_metadata(Some(topic), ASK)?;
+            let Some(found) = metadata.topics().first() else { return Ok(None) };
+            match found.error() {
+                None => Ok(Some(found.partitions().len() as i32)),
+                Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
+                Some(error) => Err(KafkaError::MetadataFetch(error.into())),
+            }
+        })
+    }
+
+    /// How many partitions the source has.
+    ///
+    /// # Errors
+    /// When it does not exist, or no broker answers.
+    pub fn source_partitions(&self, source: &str) -> Result<i32, HostError> {
+        let missing =
+            || HostError::MissingTopic { role: "source", topic: source.to_owned(), servers: self.servers().to_owned() };
+        self.partitions(source)?.ok_or_else(missing)
+    }
+
+    /// The first offset of a partition and its end.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64), HostError> {
+        self.until(|| self.asking.fetch_watermarks(topic, partition, ASK))
+    }
+
+    fn committed(&self, source: &str, partitions: i32) -> Result<TopicPartitionList, HostError> {
+        let mut asked = TopicPartitionList::with_capacity(partitions as usize);
+        for partition in 0..partitions {
+            asked.add_partition(source, partition);
+        }
+        self.until(|| {
+            let committed = self.asking.committed_offsets(asked.clone(), ASK)?;
+            committed.elements().iter().try_for_each(|element| element.error())?;
+            Ok(committed)
+        })
+    }
+
+    /// Where the group has the pipeline with this index on each partition, or
+    /// would begin.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn positions(&self, source: &str, partitions: i32, start: Start, index: usize) -> Result<Vec<At>, HostError> {
+        let committed = self.committed(source, partitions)?;
+        let position = |partition| {
+            if let Some(element) = committed.find_partition(source, partition)
+                && let Offset::Offset(next) = element.offset()
+            {
+                let position = Position::committed(next, element.metadata());
+                return Ok(At { position: position.of_pipeline(index), pinned: true });
+            }
+            let (low, high) = self.watermarks(source, partition)?;
+            Ok(At { position: if start == Start::Latest { high } else { low }, pinned: false })
+        };
+        (0..partitions).map(position).collect()
+    }
+
+    /// How many members the group has, as far as the brokers tell: of the newer
+    /// protocol's groups they may not.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn members(&self) -> Result<usize, HostError> {
+        let listed = self.until(|| self.asking.fetch_group_list(Some(&self.config.app), ASK))?;
+        let ours = listed.groups().iter().find(|group| group.name() == self.config.app);
+        Ok(ours.map_or(0, |group| group.members().len()))
+    }
+
+    /// Makes sure that the group has no members, and commits `pins`, where it
+    /// is to begin in partitions that it has committed nothing of. Brokers take
+    /// offsets from outside of a group only while it is empty, whatever its protocol.
+    ///
+    /// # Errors
+    /// When it has members, or no broker answers.
+    pub fn pin(&self, source: &str, partitions: i32, pins: &[(i32, i64)]) -> anyhow::Result<()> {
+        if self.members()? > 0 {
+            return Err(self.has_members().into());
+        }
+        let committed = self.committed(source, partitions)?;
+        let mut again = TopicPartitionList::new();
+        for element in committed.elements() {
+            if let Offset::Offset(_) = element.offset() {
+                let mut copy = again.add_partition(source, element.partition());
+                copy.set_offset(element.offset())?;
+                copy.set_metadata(element.metadata());
+            }
+        }
+        for (partition, position) in pins {
+            again.add_partition_offset(source, *partition, Offset::Offset(*position))?;
+        }
+        if again.count() == 0 {
+            return Ok(());
+        }
+        match self.asking.commit(&again, CommitMode::Sync) {
+            Ok(()) => Ok(()),
+            Err(KafkaError::ConsumerCommit(
+                Code::UnknownMemberId | Code::IllegalGeneration | Code::RebalanceInProgress | Code::StaleMemberEpoch,
+            )) => Err(self.has_members().into()),
+            Err(error) => Err(HostError::Unreachable {
+                servers: self.servers().to_owned(),
+                waited: self.config.host.start_timeout,
+                reason: error.to_string(),
+            }
+            .into()),
+        }
+    }
+
+    /// That hosts still run.
+    pub fn has_members(&self) -> Refusal {
+        let (app, servers) = (&self.config.app, self.servers());
+        let problem = format!(
+            "group `{app}` has members: stop all its hosts first (one that was killed counts until its session \
+             times out). `kafka-consumer-groups.sh --bootstrap-server {servers} --describe --group {app} --members` shows them"
+        );
+        Refusal { code: NO_STATE, problem }
+    }
+}

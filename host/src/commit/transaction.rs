@@ -1,0 +1,160 @@
+//! The transaction of one worker's producer: its calls, and what their errors mean.
+//!
+//! Errors are classified once, here (KIP-98, KIP-360 and librdkafka's
+//! `rd_kafka_error_t`): fatal → a new producer; "requires abort", or any error
+//! outside the transaction class → abort; retriable → the same call again.
+//! Where a commit's outcome stays unclear the producer is made anew too:
+//! librdkafka 2.12 repeats an `EndTxn` that timed out, and a late one could
+//! end a later transaction (KIP-890).
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::Producer;
+use rdkafka::{ClientConfig, TopicPartitionList};
+
+use super::watchdog::Watchdog;
+use crate::worker::{self, Member, Sender, SenderContext};
+
+/// One call of the client library.
+const CALL: Duration = Duration::from_secs(5);
+/// One turn of a call that wants delivery reports served in between.
+const TURN: Duration = Duration::from_millis(100);
+/// How long retriable errors of one step are borne.
+const STEP: Duration = Duration::from_secs(10);
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Committed,
+    Aborted,
+    /// Only the group's committed offsets tell; the producer is to be made anew.
+    Unclear,
+}
+
+enum Class {
+    Fatal,
+    Abort,
+    Again,
+}
+
+fn class(error: &KafkaError) -> Class {
+    match error {
+        KafkaError::Transaction(error) if error.is_fatal() => Class::Fatal,
+        KafkaError::Transaction(error) if error.txn_requires_abort() => Class::Abort,
+        KafkaError::Transaction(error) if error.is_retriable() => Class::Again,
+        _ => Class::Abort,
+    }
+}
+
+/// A producer that has taken over its transactional id: whatever an earlier
+/// one left open is committed or aborted by then.
+///
+/// # Errors
+/// The client library's, with whether another try may help.
+pub fn open(config: &ClientConfig, watchdog: &Watchdog) -> Result<Sender, (KafkaError, bool)> {
+    let sender: Sender = config.create_with_context(SenderContext::default()).map_err(|error| (error, false))?;
+    let _call = watchdog.call();
+    match sender.init_transactions(CALL) {
+        Ok(()) => Ok(sender),
+        Err(error) => {
+            let denied = matches!(
+                error.rdkafka_error_code(),
+                Some(
+                    RDKafkaErrorCode::TransactionalIdAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed
+                )
+            );
+            Err((error, !denied))
+        }
+    }
+}
+
+/// Puts `offsets` into the open transaction and commits it.
+pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, watchdog: &Watchdog) -> Ended {
+    let Some(group) = member.group_metadata() else { return abort(sender, watchdog) };
+    let _call = watchdog.call();
+    match step(|| sender.send_offsets_to_transaction(offsets, &group, CALL)) {
+        Ok(()) => {}
+        Err((error, class)) => {
+            tracing::warn!(%error, "the transaction does not take the offsets");
+            return end_badly(sender, &class, watchdog);
+        }
+    }
+    super::crash::point("offsets-sent");
+    let flushed = until(Instant::now() + STEP, || {
+        let flushed = worker::flush(sender, TURN);
+        sender.poll(Duration::ZERO);
+        flushed || sender.context().has_failed()
+    });
+    if !flushed || sender.context().has_failed() {
+        tracing::warn!("outputs are not acknowledged; aborting the transaction");
+        return abort(sender, watchdog);
+    }
+    match step(|| sender.commit_transaction(CALL)) {
+        Ok(()) => Ended::Committed,
+        Err((error, Class::Abort)) => {
+            tracing::warn!(%error, "the transaction is not committed");
+            abort(sender, watchdog)
+        }
+        Err((error, _)) => {
+            tracing::warn!(%error, "whether the transaction is committed is not known; asking the group");
+            Ended::Unclear
+        }
+    }
+}
+
+/// Aborts the open transaction. What was sent in it is never seen by readers
+/// of committed records.
+pub fn abort(sender: &Sender, watchdog: &Watchdog) -> Ended {
+    let _call = watchdog.call();
+    let deadline = Instant::now() + STEP;
+    loop {
+        // In turns: it waits for reports of what it purges, which only `poll` serves.
+        match sender.abort_transaction(TURN) {
+            Ok(()) => {
+                sender.poll(Duration::ZERO);
+                return Ended::Aborted;
+            }
+            Err(error) if matches!(class(&error), Class::Again) && Instant::now() < deadline => {
+                sender.poll(Duration::ZERO);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the transaction cannot be aborted; making the producer anew");
+                return Ended::Unclear;
+            }
+        }
+    }
+}
+
+fn end_badly(sender: &Sender, class: &Class, watchdog: &Watchdog) -> Ended {
+    match class {
+        Class::Fatal => Ended::Unclear,
+        Class::Abort | Class::Again => abort(sender, watchdog),
+    }
+}
+
+/// Calls until it is done or cannot be, retriable errors for a while.
+fn step(call: impl Fn() -> Result<(), KafkaError>) -> Result<(), (KafkaError, Class)> {
+    let deadline = Instant::now() + STEP;
+    loop {
+        match call() {
+            Ok(()) => return Ok(()),
+            Err(error) => match class(&error) {
+                Class::Again if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+                class => return Err((error, class)),
+            },
+        }
+    }
+}
+
+fn until(deadline: Instant, mut done: impl FnMut() -> bool) -> bool {
+    loop {
+        if done() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Opens the state of a stage for one partition: from the local store where it
+//! is whole, from the changelog otherwise. Runs beside the record's path.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+use super::changelog::{Changelog, Progress, Reader, Replay, ReplayError};
+use super::{Cache, Checkpoint, MemoryStore, StateError, StateStore, StoreId};
+use super::{Disk, DiskStore, Redis, Standing};
+use crate::clock::wall_ms;
+use crate::config::{Backend, Config};
+use crate::task::{Plan, StagePlan};
+use crate::worker;
+
+/// Where a host keeps the folder of its disk stores, below `host.data-dir`.
+pub const DISK_FOLDER: &str = "state";
+
+/// All that stores are opened from.
+pub struct Stores {
+    app: String,
+    client: ClientConfig,
+    changelogs: Vec<Changelog>,
+    disk: Option<Disk>,
+    redis: Option<Redis>,
+}
+
+/// Opens stores, one after the other; one for each thread that does.
+pub struct Opener {
+    stores: Arc<Stores>,
+    /// Made with the first changelog that is read.
+    reader: Option<Reader>,
+}
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// To be tried again.
+    #[error("{0}")]
+    NotYet(String),
+    /// The partition was given away in the meantime.
+    #[error("cancelled")]
+    Cancelled,
+    /// Only an operator can help.
+    #[error("{0}")]
+    Impossible(String),
+}
+
+impl From<StateError> for OpenError {
+    fn from(error: StateError) -> OpenError {
+        match error {
+            StateError::Unavailable(_) | StateError::Full(_) | StateError::Fenced => {
+                OpenError::NotYet(error.to_string())
+            }
+            StateError::Damaged(_) | StateError::Refused(_) => OpenError::Impossible(error.to_string()),
+        }
+    }
+}
+
+impl From<ReplayError> for OpenError {
+    fn from(error: ReplayError) -> OpenError {
+        match error {
+            ReplayError::Cancelled => OpenError::Cancelled,
+            error if error.is_retriable() => OpenError::NotYet(error.to_string()),
+            error => OpenError::Impossible(error.to_string()),
+        }
+    }
+}
+
+/// Up to where the group has a pipeline on a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    /// The next source offset.
+    pub position: i64,
+    /// Whether the group has committed it.
+    pub pinned: bool,
+}
+
+impl Stores {
+    /// Opens what the stages of `plans` need: the folder of the disk stores,
+    /// the settings of Redis.
+    ///
+    /// # Errors
+    /// When the folder cannot be used or Redis's settings are wrong. A folder
+    /// that is damaged as a whole is set aside where every stage that uses it
+    /// has a changelog to be rebuilt from.
+    pub fn open(config: &Config, plans: &[Arc<Plan>], changelogs: Vec<Changelog>) -> Result<Stores, StateError> {
+        let stages = || plans.iter().flat_map(|plan| &plan.stages);
+        let on_disk = || stages().filter(|stage| stage.state.backend == Backend::Disk);
+        let disk = match on_disk().next() {
+            None => None,
+            Some(_) => {
+                let folder = config.host.data_dir.join(DISK_FOLDER);
+                Some(open_disk(&folder, on_disk().all(|stage| stage.changelog.is_some()))?)
+            }
+        };
+        let redis = match stages().any(|stage| stage.state.backend == Backend::Redis) {
+            true => config.redis.as_ref().map(Redis::new).transpose()?,
+            false => None,
+        };
+        Ok(Stores { app: config.app.clone(), client: worker::base_config(config), changelogs, disk, redis })
+    }
+
+    /// The cache of `stage` for `partition`, where nothing has to be read for it.
+    pub fn at_once(&self, stage: &StagePlan) -> Option<Cache> {
+        let nothing = stage.state.backend == Backend::Memory && stage.changelog.is_none();
+        nothing.then(|| Cache::new(Box::new(MemoryStore::default()), stage.scope.cache, stage.tracks))
+    }
+
+    fn delete_retention(&self, topic: &str) -> Duration {
+        let known = self.changelogs.iter().find(|changelog| changelog.topic == topic);
+        known.map_or(Duration::ZERO, |changelog| changelog.delete_retention)
+    }
+}
+
+impl Opener {
+    pub fn new(stores: Arc<Stores>) -> Opener {
+        Opener { stores, reader: None }
+    }
+
+    /// The cache of `stage` for `partition`, as of what the group has committed.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says.
+    pub fn cache(
+        &mut self,
+        stage: &StagePlan,
+        partition: i32,
+        at: At,
+        progress: &Progress,
+        cancelled: &AtomicBool,
+    ) -> Result<Cache, OpenError> {
+        let stores = self.stores.clone();
+        if let Some(cache) = stores.at_once(stage) {
+            return Ok(cache);
+        }
+        let id = StoreId { pipeline: stage.scope.pipeline.clone(), stage: stage.scope.stage.clone(), partition };
+        let cache = |store, opened: Opened| {
+            let mut cache = Cache::new(store, stage.scope.cache, stage.tracks);
+            cache.caught_up(opened.changelog);
+            // Entries that are ahead of the offsets still stand in the
+            // changelog: the next commit writes over them.
+            cache.touch(opened.ahead)?;
+            Ok(cache)
+        };
+        match (stage.state.backend, &stores.disk, &stores.redis) {
+            (Backend::Redis, _, Some(redis)) => {
+                let store = redis.store(&stores.app, &id, at.position)?;
+                cache(Box::new(store), Opened::default())
+            }
+            (Backend::Disk, Some(disk), _) => {
+                let (store, opened) = self.disk_store(disk, stage, &id, at, progress, cancelled)?;
+                cache(Box::new(store), opened)
+            }
+            _ => {
+                let mut store = MemoryStore::default();
+                let opened = self.rebuild(stage, &id, &mut store, at, None, progress, cancelled)?;
+                cache(Box::new(store), opened)
+            }
+        }
+    }
+
+    fn disk_store(
+        &mut self,
+        disk: &Disk,
+        stage: &StagePlan,
+        id: &StoreId,
+        at: At,
+        progress: &Progress,
+        cancelled: &AtomicBool,
+    ) -> Result<(DiskStore, Opened), OpenError> {
+        let open = || disk.store(id, stage.state.hot_bytes, stage.changelog.is_none());
+        let looked = open().and_then(|mut store| store.standing(at.position).map(|standing| (store, standing)));
+        let (mut store, whole_to) = match looked {
+            Ok((store, Standing::Whole)) => {
+                let changelog = store.checkpoint().changelog;
+                return Ok((store, Opened { changelog, ahead: Vec::new() }));
+            }
+            Ok((store, Standing::Behind(checkpoint))) if stage.changelog.is_some() => {
+                tracing::info!(store = %id, from = checkpoint.changelog, "the local store is behind: rolling forward");
+                (store, Some(checkpoint))
+            }
+            Ok((store, Standing::Empty)) => (store, None),
+            Ok((store, Standing::Behind(checkpoint) | Standing::Ahead(checkpoint))) => {
+                drop(store);
+                tracing::warn!(
+                    store = %id,
+                    stands_at = checkpoint.position,
+                    group_at = at.position,
+                    rebuilt = stage.changelog.is_some(),
+                    "the local store does not belong to the group's offsets: it begins anew"
+                );
+                disk.wipe(id)?;
+                (open()?, None)
+            }
+            Err(StateError::Damaged(what)) if stage.changelog.is_some() => {
+                tracing::error!(store = %id, what, "the local store is damaged: rebuilding it from its changelog");
+                disk.wipe(id)?;
+                (open()?, None)
+            }
+            Err(StateError::Damaged(what)) => {
+                return Err(OpenError::Impossible(format!(
+                    "the local store of {id} is damaged ({what}) and has no changelog to be rebuilt from: \
+                     bring back a copy of the data folder, or remove its `{DISK_FOLDER}` folder to begin with empty state"
+                )));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let opened = match self.rebuild(stage, id, &mut store, at, whole_to, progress, cancelled) {
+            Err(Rebuild::FromNothing(why)) => {
+                tracing::warn!(store = %id, why, "the local store cannot be rolled forward: rebuilding it");
+                drop(store);
+                disk.wipe(id)?;
+                store = open()?;
+                self.rebuild(stage, id, &mut store, at, None, progress, cancelled)
+            }
+            outcome => outcome,
+        }?;
+        Ok((store, opened))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn rebuild(
+        &mut self,
+        stage: &StagePlan,
+        id: &StoreId,
+        store: &mut dyn StateStore,
+        at: At,
+        checkpoint: Option<Checkpoint>,
+        progress: &Progress,
+        cancelled: &AtomicBool,
+    ) -> Result<Opened, Rebuild> {
+        let Some(topic) = &stage.changelog else {
+            if at.pinned && at.position > 0 {
+                tracing::warn!(store = %id, position = at.position, "no state is left of what was processed before: it begins empty");
+            }
+            let checkpoint = Checkpoint { position: at.position, changelog: 0, at: wall_ms() };
+            store.restored(checkpoint)?;
+            return Ok(Opened::default());
+        };
+        let started = std::time::Instant::now();
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => none.insert(Reader::new(&self.stores.client)?),
+        };
+        let replay = Replay {
+            topic,
+            partition: id.partition,
+            checkpoint,
+            position: at.position,
+            delete_retention: self.stores.delete_retention(topic),
+            now: wall_ms(),
+        };
+        let replayed = reader.replay(&replay, store, progress, cancelled)?;
+        store.restored(Checkpoint { position: at.position, changelog: replayed.checkpoint, at: wall_ms() })?;
+        tracing::info!(
+            store = %id,
+            records = replayed.records,
+            bytes = replayed.bytes,
+            seconds = started.elapsed().as_secs_f64(),
+            entries = store.len(),
+            "restored from the changelog"
+        );
+        Ok(Opened { changelog: replayed.checkpoint, ahead: replayed.ahead })
+    }
+}
+
+/// What opening a store found.
+#[derive(Default)]
+struct Opened {
+    /// Every changelog record below this offset is in the store.
+    changelog: i64,
+    /// Keys whose newest changelog entries are ahead of the group's offsets.
+    ahead: Vec<String>,
+}
+
+enum Rebuild {
+    /// The changelog no longer tells all that happened since the store's checkpoint.
+    FromNothing(String),
+    Failed(OpenError),
+}
+
+impl From<StateError> for Rebuild {
+    fn from(error: StateError) -> Rebuild {
+        Rebuild::Failed(error.into())
+    }
+}
+
+impl From<ReplayError> for Rebuild {
+    fn from(error: ReplayError) -> Rebuild {
+        match error {
+            error if error.needs_rebuild() => Rebuild::FromNothing(error.to_string()),
+            error => Rebuild::Failed(error.into()),
+        }
+    }
+}
+
+impl From<Rebuild> for OpenError {
+    fn from(rebuild: Rebuild) -> OpenError {
+        match rebuild {
+            Rebuild::FromNothing(why) => OpenError::NotYet(why),
+            Rebuild::Failed(error) => error,
+        }
+    }
+}
+
+fn open_disk(folder: &Path, rebuildable: bool) -> Result<Disk, StateError> {
+    match Disk::open(folder) {
+        Err(StateError::Damaged(what)) if rebuildable => {
+            tracing::error!(what, "the folder of the disk stores is damaged: rebuilding all from their changelogs");
+            Disk::discard(folder)?;
+            Disk::open(folder)
+        }
+        opened => opened,
+    }
+}

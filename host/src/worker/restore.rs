@@ -1,0 +1,134 @@
+//! Partitions whose state is opened or rebuilt, on a thread beside the
+//! worker's: records of its other partitions go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::record::TopicPartition;
+use crate::state::changelog::Progress;
+use crate::state::{At, Cache, OpenError, Opener, Stores};
+use crate::task::{Plan, Position};
+
+/// Between two tries of something that did not answer.
+const BACKOFF: Duration = Duration::from_secs(1);
+/// How often a wait looks whether the partition is still wanted.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// One partition to be restored.
+#[derive(Clone)]
+pub struct Restoring {
+    pub id: TopicPartition,
+    pub position: Position,
+    /// Whether the group has committed it.
+    pub pinned: bool,
+    pub progress: Arc<Progress>,
+    cancelled: Arc<AtomicBool>,
+}
+
+impl Restoring {
+    pub fn new(id: TopicPartition, position: Position, pinned: bool) -> Restoring {
+        Restoring { id, position, pinned, progress: Arc::default(), cancelled: Arc::default() }
+    }
+
+    /// Nobody wants it any more.
+    pub fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+/// A partition's caches, by pipeline and stage, or why only an operator can help.
+pub type Restored = (Restoring, Result<Vec<Vec<Cache>>, String>);
+
+/// The thread that restores one worker's partitions, one after the other.
+pub struct Restorer {
+    jobs: Option<Sender<Restoring>>,
+    done: Receiver<Restored>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Restorer {
+    /// # Errors
+    /// When there is no thread left.
+    pub fn start(worker: usize, stores: Arc<Stores>, plans: Arc<[Arc<Plan>]>) -> std::io::Result<Restorer> {
+        let (jobs, wanted) = crossbeam_channel::unbounded::<Restoring>();
+        let (finished, done) = crossbeam_channel::unbounded();
+        let run = move || {
+            let mut opener = Opener::new(stores);
+            for job in wanted {
+                if let Some(outcome) = restore(worker, &mut opener, &plans, &job) {
+                    // The worker has ended: nobody wants it.
+                    drop(finished.send((job, outcome)));
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("restore-{worker}")).spawn(run)?;
+        Ok(Restorer { jobs: Some(jobs), done, thread: Some(thread) })
+    }
+
+    pub fn restore(&self, job: Restoring) {
+        if let Some(jobs) = &self.jobs {
+            // It takes jobs for as long as this lives.
+            drop(jobs.send(job));
+        }
+    }
+
+    /// The next partition that is restored.
+    pub fn next(&self) -> Option<Restored> {
+        self.done.try_recv().ok()
+    }
+}
+
+impl Drop for Restorer {
+    /// Waits for the thread: the stores that it has open are closed by then.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+/// Opens every stage's cache, for as long as it takes; `None` once cancelled.
+fn restore(
+    worker: usize,
+    opener: &mut Opener,
+    plans: &[Arc<Plan>],
+    job: &Restoring,
+) -> Option<Result<Vec<Vec<Cache>>, String>> {
+    loop {
+        match open_all(opener, plans, job) {
+            Ok(caches) => return Some(Ok(caches)),
+            Err(OpenError::Impossible(problem)) => return Some(Err(problem)),
+            Err(OpenError::Cancelled) => return None,
+            Err(OpenError::NotYet(problem)) => {
+                tracing::warn!(worker, partition = %job.id, problem, "state is not restored yet; trying again");
+                let mut waited = Duration::ZERO;
+                while waited < BACKOFF && !job.is_cancelled() {
+                    std::thread::sleep(LOOK);
+                    waited += LOOK;
+                }
+            }
+        }
+        if job.is_cancelled() {
+            return None;
+        }
+    }
+}
+
+fn open_all(opener: &mut Opener, plans: &[Arc<Plan>], job: &Restoring) -> Result<Vec<Vec<Cache>>, OpenError> {
+    let of_source = plans.iter().filter(|plan| plan.source == job.id.topic);
+    let mut pipeline = |(index, plan): (usize, &Arc<Plan>)| {
+        let at = At { position: job.position.of_pipeline(index), pinned: job.pinned };
+        let mut cache = |stage: &Arc<_>| opener.cache(stage, job.id.partition, at, &job.progress, &job.cancelled);
+        plan.stages.iter().map(&mut cache).collect()
+    };
+    of_source.enumerate().map(&mut pipeline).collect()
+}
