@@ -25,12 +25,12 @@ const ASK: Duration = Duration::from_secs(5);
 impl Worker {
     pub(super) fn handle_rebalances(&mut self) -> Result<(), WorkerError> {
         while let Some(rebalance) = self.member.context().next_rebalance() {
-            if let Rebalance::Assigned(partitions) = &rebalance {
-                if let Err(grown) = self.refuse_growth(partitions) {
-                    // Answered all the same: a member that has not would hang when it closes.
-                    self.member.incremental_assign(partitions).map_err(WorkerError::Client)?;
-                    return Err(grown);
-                }
+            if let Rebalance::Assigned(partitions) = &rebalance
+                && let Err(grown) = self.refuse_growth(partitions)
+            {
+                // Answered all the same: a member that has not would hang when it closes.
+                self.member.incremental_assign(partitions).map_err(WorkerError::Client)?;
+                return Err(grown);
             }
             match rebalance {
                 Rebalance::Assigned(partitions) => match self.positions(&partitions) {
