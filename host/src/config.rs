@@ -217,6 +217,9 @@ pub struct State {
     /// Replicas of the changelog topic where it is created: 1 to 32767.
     /// Default: the brokers' own default.
     pub replication_factor: Option<u16>,
+    /// Other hosts that keep a warm copy of each partition's entries, with a
+    /// changelog: 0 to 16. Default: 0.
+    pub standby: u8,
 }
 
 /// What holds a stage's cache.

@@ -20,7 +20,7 @@ use crate::deploy::{self, Deployer, Loader, PluginStatuses, Watch};
 use crate::error::{HostError, WorkerError};
 use crate::plugin::Engine;
 use crate::record::TopicPartition;
-use crate::state::Stores;
+use crate::state::{Copies, Standby, Stores};
 use crate::task::{Context, Plan, Versions};
 use crate::topics::{self, Topics};
 use crate::worker::{self, Command, MemberContext, SenderContext, Shared, Worker};
@@ -84,11 +84,17 @@ impl Host {
         let topics = Arc::new(topics);
         let bounds = options.bounded.then(|| ends(&config, &plans, &topics)).transpose()?;
         let probe = options.bounded.then(|| worker::base_config(&config).set("group.id", &config.app).create());
+        let shelf = Arc::new(worker::Shelf::default());
+        let (copies, left) = (Copies::default(), shelf.clone());
+        let forget = Box::new(move |id: &TopicPartition| drop(left.take(id)));
+        let (app, host) = (&config.app, &config.host.id);
+        let standby = Standby::start(app, host, plans.clone(), stores.clone(), copies.clone(), forget)?;
         let shared = Arc::new(Shared {
             views: Arc::new(Views::default()),
             metrics: Metrics::new(),
             health: Arc::new(Health::new(config.host.workers)),
-            shelf: worker::Shelf::default(),
+            shelf,
+            standby: Arc::new(standby),
             bounds,
         });
         let plugins: PluginStatuses = Arc::default();
@@ -99,7 +105,7 @@ impl Host {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()?;
         let channels: Vec<_> = (0..config.host.workers).map(|_| crossbeam_channel::unbounded()).collect();
         let workers: Vec<_> = channels.iter().map(|(command, _)| command.clone()).collect();
-        let admin = start_admin(&config, &runtime, &shared, &plugins, workers.clone())?;
+        let admin = start_admin(&config, &runtime, &shared, copies, &plugins, workers.clone())?;
 
         let (over, ended) = crossbeam_channel::unbounded();
         let mut host = Host {
@@ -274,6 +280,7 @@ fn start_admin(
     config: &Config,
     runtime: &Runtime,
     shared: &Shared,
+    copies: Copies,
     plugins: &PluginStatuses,
     workers: Vec<Sender<Command>>,
 ) -> Result<Option<SocketAddr>, HostError> {
@@ -288,6 +295,7 @@ fn start_admin(
         version: env!("CARGO_PKG_VERSION"),
         started: SystemTime::now(),
         views: shared.views.clone(),
+        copies,
         metrics: shared.metrics.clone(),
         health: shared.health.clone(),
         plugins: plugins.clone(),

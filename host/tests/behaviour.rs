@@ -49,6 +49,8 @@ mod policies;
 mod rebalance;
 #[path = "behaviour/restart.rs"]
 mod restart;
+#[path = "behaviour/standby.rs"]
+mod standby;
 #[path = "behaviour/start.rs"]
 mod start;
 #[path = "behaviour/state_commands.rs"]

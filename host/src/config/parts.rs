@@ -52,6 +52,7 @@ pub(super) fn config(root: &Table, dir: &Path, accepts: KafkaProperty<'_>, probl
             ),
         };
         check::redis(r, &config.pipelines);
+        check::standby(r, &config);
         config
     })
 }
@@ -185,6 +186,7 @@ fn state(r: &mut Reader<'_>) -> State {
         max_value: max_value.unwrap_or(MIB.min(max_bytes.unwrap_or(MIB))),
         hot_bytes: r.get("hot-bytes", size(64 * KIB..=16 * GIB)).unwrap_or(8 * MIB),
         replication_factor: r.get("replication-factor", whole(1..=32_767)),
+        standby: r.get("standby", whole(0..=16)).unwrap_or(0),
     };
     check::state(r, &state);
     state
