@@ -32,6 +32,13 @@ pub(super) fn standby(reader: &mut Reader<'_>, config: &Config) {
             "leave it out, or the stages' `standby`",
         );
     }
+    if copies && config.kafka.consumer_protocol() {
+        reader.refuse(
+            "kafka.group.protocol",
+            "is consumer, and the client library cannot ask such a group who owns what, which `standby` needs",
+            "write classic, or leave out the stages' `standby`",
+        );
+    }
 }
 
 pub(super) fn trusted_keys(reader: &mut Reader<'_>, keys: &[String]) {

@@ -61,6 +61,7 @@ fn host(r: &mut Reader<'_>, dir: &Path) -> Host {
     let host = Host {
         id: r.get("id", kind::host_id).unwrap_or_else(machine::name),
         workers: r.get("workers", whole(1..=256)).unwrap_or_else(machine::workers),
+        static_membership: r.get("static-membership", boolean).unwrap_or(false),
         data_dir: dir.join(r.get("data-dir", kind::string).unwrap_or_else(|| "data".into())),
         admin: r.get("admin", kind::admin_address).unwrap_or(Some(([127, 0, 0, 1], 9640).into())),
         admin_token: r.get("admin-token", kind::token),

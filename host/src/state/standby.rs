@@ -163,9 +163,6 @@ impl Keeper {
         let reading: BaseConsumer<Quiet> = reading(client, "read_committed").create_with_context(Quiet)?;
         let mut asking = client.clone();
         asking.set("group.id", &self.app).set("isolation.level", "read_committed").set("enable.auto.commit", "false");
-        for property in ["group.instance.id", "group.protocol"] {
-            asking.remove(property);
-        }
         let asking: BaseConsumer<Quiet> = asking.create_with_context(Quiet)?;
 
         let mut tails: Vec<Tail<'_>> = Vec::new();

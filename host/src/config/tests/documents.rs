@@ -15,6 +15,7 @@ fn every_key_of_the_example_is_read() {
         Host {
             id: "ward-3".into(),
             workers: 2,
+            static_membership: false,
             data_dir: "/etc/gregor/data".into(),
             admin: Some(([127, 0, 0, 1], 9640).into()),
             admin_token: None,

@@ -159,7 +159,6 @@ pub fn reading(client: &ClientConfig, isolation: &str) -> ClientConfig {
         }
     }
     config.remove("group.id");
-    config.remove("group.instance.id");
     config
         .set("isolation.level", isolation)
         .set("enable.partition.eof", "true")
