@@ -80,7 +80,7 @@ impl Host {
         let loader = Loader::new(engine.clone(), plans.clone(), &config.plugins);
         let versions = loader.load_all()?;
         let (topics, changelogs) = topics::discover(&config, &plans)?;
-        let stores = Arc::new(Stores::open(&config, &plans, changelogs)?);
+        let stores = Arc::new(Stores::open(&config, &plans, &topics, changelogs)?);
         let topics = Arc::new(topics);
         let bounds = options.bounded.then(|| ends(&config, &plans, &topics)).transpose()?;
         let probe = options.bounded.then(|| worker::base_config(&config).set("group.id", &config.app).create());

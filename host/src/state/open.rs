@@ -1,6 +1,7 @@
 //! Opens the state of a stage for one partition: from the local store where it
 //! is whole, from the changelog otherwise. Runs beside the record's path.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,6 +15,7 @@ use super::{Disk, DiskStore, Redis, Standby, Standing};
 use crate::clock::wall_ms;
 use crate::config::{Backend, Config};
 use crate::task::{Plan, StagePlan};
+use crate::topics::Topics;
 use crate::worker;
 
 /// Where a host keeps the folder of its disk stores, below `host.data-dir`.
@@ -24,6 +26,8 @@ pub struct Stores {
     app: String,
     client: ClientConfig,
     changelogs: Vec<Changelog>,
+    /// How many partitions the source of each pipeline has.
+    partitions: HashMap<String, i32>,
     disk: Option<Disk>,
     redis: Option<Redis>,
 }
@@ -87,8 +91,16 @@ impl Stores {
     /// # Errors
     /// When the folder cannot be used or Redis's settings are wrong. A folder
     /// that is damaged as a whole is set aside where every stage that uses it
-    /// has a changelog to be rebuilt from.
-    pub fn open(config: &Config, plans: &[Arc<Plan>], changelogs: Vec<Changelog>) -> Result<Stores, StateError> {
+    /// has a changelog to be rebuilt from. [`StateError::Refused`] when a source
+    /// has got more partitions than the state was kept for.
+    pub fn open(
+        config: &Config,
+        plans: &[Arc<Plan>],
+        topics: &Topics,
+        changelogs: Vec<Changelog>,
+    ) -> Result<Stores, StateError> {
+        let count = |plan: &Arc<Plan>| topics.get(&plan.source).map_or(0, |topic| topic.partitions);
+        let partitions: HashMap<_, _> = plans.iter().map(|plan| (plan.name.clone(), count(plan))).collect();
         let stages = || plans.iter().flat_map(|plan| &plan.stages);
         let on_disk = || stages().filter(|stage| stage.state.backend == Backend::Disk);
         let disk = match on_disk().next() {
@@ -98,11 +110,15 @@ impl Stores {
                 Some(open_disk(&folder, on_disk().all(|stage| stage.changelog.is_some()))?)
             }
         };
+        if let Some(disk) = &disk {
+            on_disk().try_for_each(|stage| settle_partitions(disk, stage, partitions[&stage.scope.pipeline]))?;
+        }
         let redis = match stages().any(|stage| stage.state.backend == Backend::Redis) {
             true => config.redis.as_ref().map(Redis::new).transpose()?,
             false => None,
         };
-        Ok(Stores { app: config.app.clone(), client: worker::base_config(config), changelogs, disk, redis })
+        let client = worker::base_config(config);
+        Ok(Stores { app: config.app.clone(), client, changelogs, partitions, disk, redis })
     }
 
     /// The cache of `stage` for `partition`, where nothing has to be read for it.
@@ -158,6 +174,11 @@ impl Opener {
         };
         match (stage.state.backend, &stores.disk, &stores.redis) {
             (Backend::Redis, _, Some(redis)) => {
+                let now = stores.partitions[&id.pipeline];
+                let then = redis.partitions(&stores.app, &id.pipeline, &id.stage, now)?;
+                if then != now {
+                    return Err(grown(&id.pipeline, &id.stage, then, now).into());
+                }
                 let store = redis.store(&stores.app, &id, at.position)?;
                 cache(Box::new(store), Opened::default())
             }
@@ -374,6 +395,30 @@ impl From<Rebuild> for OpenError {
             Rebuild::Failed(error) => error,
         }
     }
+}
+
+/// Compares what the stores of a stage were made for with what its source is
+/// now. With a changelog, which has been checked by then, they are rebuilt.
+fn settle_partitions(disk: &Disk, stage: &StagePlan, now: i32) -> Result<(), StateError> {
+    let (pipeline, stage_name) = (&stage.scope.pipeline, &stage.scope.stage);
+    match disk.partitions(pipeline, stage_name)? {
+        Some(then) if then == now => return Ok(()),
+        Some(then) if stage.changelog.is_none() => return Err(grown(pipeline, stage_name, then, now)),
+        Some(then) => {
+            tracing::warn!(pipeline, stage = stage_name, then, now, "the source has more partitions: rebuilding the local stores");
+            let of_stage = |id: &&StoreId| id.pipeline == *pipeline && id.stage == *stage_name;
+            disk.list()?.iter().filter(of_stage).try_for_each(|id| disk.wipe(id))?;
+        }
+        None => {}
+    }
+    disk.remember_partitions(pipeline, stage_name, now)
+}
+
+fn grown(pipeline: &str, stage: &str, then: i32, now: i32) -> StateError {
+    StateError::Refused(format!(
+        "the source of pipeline `{pipeline}` has {now} partitions, and the state of stage `{stage}` was kept for {then}: \
+         keys have moved away from their state. See `gregor state export` and `import` in docs/operations.md"
+    ))
 }
 
 fn open_disk(folder: &Path, rebuildable: bool) -> Result<Disk, StateError> {
