@@ -35,6 +35,8 @@ mod growth_of_hosts;
 mod growth_of_topics;
 #[path = "behaviour/kills.rs"]
 mod kills;
+#[path = "behaviour/large_state.rs"]
+mod large_state;
 #[path = "behaviour/membership.rs"]
 mod membership;
 #[path = "behaviour/observability.rs"]

@@ -48,6 +48,8 @@ enum Scenario {
     Hosts,
     /// A host is killed whose partitions another one has copies of
     Standby,
+    /// State of 1,000 bytes a record is opened, rebuilt and taken over
+    LargeState,
 }
 
 impl Scenario {
@@ -61,13 +63,14 @@ impl Scenario {
             Scenario::Broker => "broker_faults::",
             Scenario::Hosts => "growth_of_hosts::",
             Scenario::Standby => "standby::",
+            Scenario::LargeState => "large_state::",
         }
     }
 
     /// How many times the fault strikes in the full form.
     fn rounds(self) -> u64 {
         match self {
-            Scenario::Oracle => 1,
+            Scenario::Oracle | Scenario::LargeState => 1,
             Scenario::Kill => 50,
             Scenario::CrashPoints => 5,
             Scenario::Zombies => 10,

@@ -405,7 +405,13 @@ fn settle_partitions(disk: &Disk, stage: &StagePlan, now: i32) -> Result<(), Sta
         Some(then) if then == now => return Ok(()),
         Some(then) if stage.changelog.is_none() => return Err(grown(pipeline, stage_name, then, now)),
         Some(then) => {
-            tracing::warn!(pipeline, stage = stage_name, then, now, "the source has more partitions: rebuilding the local stores");
+            tracing::warn!(
+                pipeline,
+                stage = stage_name,
+                then,
+                now,
+                "the source has more partitions: rebuilding the local stores"
+            );
             let of_stage = |id: &&StoreId| id.pipeline == *pipeline && id.stage == *stage_name;
             disk.list()?.iter().filter(of_stage).try_for_each(|id| disk.wipe(id))?;
         }

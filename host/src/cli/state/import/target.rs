@@ -13,7 +13,9 @@ use crate::cli::state::{Chosen, NO_STATE, Refusal};
 use crate::clock::wall_ms;
 use crate::config::Backend;
 use crate::state::changelog::{self, Changelog, HEADER, Wanted};
-use crate::state::{At, Checkpoint, DISK_FOLDER, Disk, Entry, MAX_ENTRIES, Page, Redis, Standing, StateError, StateStore, StoreId};
+use crate::state::{
+    At, Checkpoint, DISK_FOLDER, Disk, Entry, MAX_ENTRIES, Page, Redis, Standing, StateError, StateStore, StoreId,
+};
 use crate::worker::{self, Sender, SenderContext};
 
 /// Bytes of entries that are looked at at once.
@@ -235,7 +237,10 @@ fn forget_local(chosen: &Chosen) -> anyhow::Result<()> {
 
 /// A target that is being filled.
 pub enum Filling {
-    Changelog { sender: Sender, topic: String },
+    Changelog {
+        sender: Sender,
+        topic: String,
+    },
     Stores {
         /// By partition.
         stores: Vec<(Box<dyn StateStore>, At)>,
