@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod api;
+mod bars;
 mod config;
 mod demo;
 mod plugin;
@@ -120,7 +121,7 @@ pub fn run(cli: Cli) -> ExitCode {
 fn start_log(filter: &str, format: LogFormat) -> Result<(), tracing_subscriber::filter::ParseError> {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
-        .with_writer(std::io::stderr)
+        .with_writer(|| bars::Lines)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     match format {
         LogFormat::Text => log.init(),

@@ -1,13 +1,10 @@
 //! `gregor run`
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use crossbeam_channel::Receiver;
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::ConfigArgs;
+use super::{ConfigArgs, bars};
 use crate::error::HostError;
 use crate::host::{End, Host, Options};
 
@@ -27,10 +24,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     tracing::info!(app = config.app, host = config.host.id, workers = config.host.workers, "starting");
     let host = Host::start(config, Options { bounded: args.bounded })?;
     tracing::info!("running; SIGTERM or Ctrl-C ends it");
-    let ended = match progress(&host) {
-        None => host.wait(&stop),
-        Some(bar) => with_progress(&host, &stop, &bar),
-    };
+    let ended = wait(&host, &stop);
     if let Ok(end) = &ended {
         tracing::info!(reason = ?end, "ending: finishing records, committing, leaving the group");
     }
@@ -46,24 +40,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A bar on a terminal, for a run that has an end.
-fn progress(host: &Host) -> Option<ProgressBar> {
-    let total: i64 = host.bounds()?.values().sum();
-    let bar = ProgressBar::new(u64::try_from(total).ok()?);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} offsets, {per_sec}").ok()?);
-    std::io::stderr().is_terminal().then_some(bar)
-}
-
-fn with_progress(host: &Host, stop: &Receiver<()>, bar: &ProgressBar) -> Result<End, HostError> {
+/// Waits as [`Host::wait`], with progress on a terminal.
+fn wait(host: &Host, stop: &Receiver<()>) -> Result<End, HostError> {
     std::thread::scope(|scope| {
         let (done, over) = crossbeam_channel::bounded::<()>(0);
-        scope.spawn(move || {
-            while over.recv_timeout(Duration::from_millis(100)) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
-                let positions: i64 = host.views().iter().map(|view| view.position).sum();
-                bar.set_position(u64::try_from(positions).unwrap_or(0));
-            }
-            bar.finish_and_clear();
-        });
+        scope.spawn(move || bars::show(host, &over));
         let ended = host.wait(stop);
         drop(done);
         ended

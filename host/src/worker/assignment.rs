@@ -115,6 +115,8 @@ impl Worker {
                 paused.add_partition(&topic, partition);
             }
         }
+        // The client library keeps a pause for a partition that comes back.
+        self.member.resume(&start).map_err(WorkerError::Client)?;
         self.member.incremental_assign(&start).map_err(WorkerError::Client)?;
         if paused.count() > 0 {
             self.member.pause(&paused).map_err(WorkerError::Client)?;

@@ -5,25 +5,24 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Backend, Broker, Guarantee, Settings, Trial};
 
-/// Seconds from one fault to the next.
-const ROUND: u64 = 20;
-const UNREACHABLE: Duration = Duration::from_secs(30);
+/// Longer than a session and than a transaction may last.
+const UNREACHABLE: Duration = Duration::from_secs(12);
+const LONG_UNREACHABLE: Duration = Duration::from_secs(30);
 
 #[test]
-#[ignore = "takes minutes where the machine is loaded: `cargo xtask chaos broker`"]
 fn a_broker_that_is_killed_under_load_costs_and_doubles_nothing() {
-    survives(Settings::or(9_000, 1), |broker| {
+    survives(Settings::or(30_000, 1), |broker| {
         broker.kill9();
         broker.restart();
     });
 }
 
 #[test]
-#[ignore = "takes minutes: `cargo xtask chaos broker`"]
 fn a_coordinator_that_cannot_be_reached_costs_and_doubles_nothing() {
-    survives(Settings { rounds: 1, ..Settings::or(9_000, 1) }, |broker| {
+    let settings = Settings { rounds: 1, ..Settings::or(30_000, 1) };
+    survives(settings, |broker| {
         broker.freeze();
-        sleep(UNREACHABLE);
+        sleep(if settings.full { LONG_UNREACHABLE } else { UNREACHABLE });
         broker.thaw();
     });
 }
@@ -32,12 +31,15 @@ fn survives(settings: Settings, fault: impl Fn(&mut Broker)) {
     let mut chance = settings.chance();
     let mut broker = Broker::start();
     let trial = Trial::at(broker.connect(), Backend::Memory, Guarantee::ExactlyOnce, settings);
-    let stream = trial.stream(ROUND);
+    // Sent before: an idempotent producer may repeat a record when its broker
+    // comes back without the producer's state (KIP-360), and the host is not to
+    // answer for that.
+    let produced = trial.stream(1).finish();
     let mut host = trial.spawn("one");
     let mut longest = Duration::ZERO;
     for _ in 0..settings.rounds {
         trial.wait_for_outputs(50);
-        chance.pass(Duration::from_secs(1));
+        chance.pass(Duration::from_millis(300));
         fault(&mut broker);
         let back = Instant::now();
         let written = trial.written();
@@ -48,7 +50,6 @@ fn survives(settings: Settings, fault: impl Fn(&mut Broker)) {
         trial.wait_for_outputs_past(written + 50);
         longest = longest.max(back.elapsed());
     }
-    let produced = stream.finish();
     trial.settle();
     assert_eq!(host.term(), Some(0));
 

@@ -218,3 +218,26 @@ fn a_dead_letter_that_its_topic_does_not_take_is_held_not_lost() {
     line.setup.put("outputs", &plugin("echo"));
     all_came_in_order(&line);
 }
+
+#[test]
+fn a_partition_that_was_held_flows_again_when_it_comes_back() {
+    let topics = Topics::new(2);
+    let setup = Setup::new().workers(1).pipeline(topics.pipeline().stage(stage("traps", r#"on-failure = "hold""#)));
+    let line = Line::run(topics, setup);
+    for partition in 0..2 {
+        line.send(partition, "key", "panic");
+        until("the record is held", || line.view(partition)["state"] == "held");
+    }
+    let mut two = line.setup.start_as("two");
+    until("each host has one partition", || line.host.owns(1) && two.owns(1));
+    line.setup.put("traps", &plugin("echo"));
+    let settled = || kafka().is_settled(&line.setup.app, &line.topics.source);
+    until("both records are through", settled);
+    assert_eq!(two.term(), Some(0));
+    until("the first host has both again", || line.host.owns(2));
+    for partition in 0..2 {
+        line.send(partition, "key", "good");
+    }
+    line.settle();
+    assert_eq!(line.outputs().len(), 4);
+}

@@ -9,6 +9,8 @@ pub struct Settings {
     /// How many times the fault strikes.
     pub rounds: u64,
     pub seed: u64,
+    /// As `cargo xtask chaos` asks, not the short form.
+    pub full: bool,
 }
 
 impl Settings {
@@ -18,8 +20,9 @@ impl Settings {
             records: number("GREGOR_TEST_RECORDS").unwrap_or(records),
             rounds: number("GREGOR_TEST_ROUNDS").unwrap_or(rounds),
             seed: number("GREGOR_TEST_SEED").unwrap_or(0x6772_6567_6f72),
+            full: number("GREGOR_TEST_ROUNDS").is_some(),
         };
-        let Settings { records, rounds, seed } = settings;
+        let Settings { records, rounds, seed, .. } = settings;
         println!("{records} records, {rounds} rounds, GREGOR_TEST_SEED={seed}");
         settings
     }

@@ -11,7 +11,7 @@ use super::patients::{PATIENTS, Patients, Produced, Stream};
 use super::redis::{Redis, redis_url};
 use super::settings::Settings;
 use super::setup::{Pipeline, Setup, Stage};
-use super::wait::{PATIENCE, until, until_within};
+use super::wait::{PATIENCE, until};
 
 const PARTITIONS: i32 = 6;
 /// Of so many records one becomes a dead letter.
@@ -135,7 +135,16 @@ impl Trial {
     #[track_caller]
     pub fn settle(&self) {
         let patience = PATIENCE + Duration::from_millis(self.settings.records / 5);
-        until_within(patience, "everything is committed", || self.kafka.is_settled(&self.setup.app, &self.source));
+        let deadline = Instant::now() + patience;
+        while !self.kafka.is_settled(&self.setup.app, &self.source) {
+            assert!(
+                Instant::now() < deadline,
+                "not within {patience:?}: everything is committed; committed are {:?} of {:?}",
+                self.kafka.committed(&self.setup.app, &self.source),
+                self.kafka.ends(&self.source)
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Outputs and state are what the oracle says of the records of each
