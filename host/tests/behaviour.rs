@@ -61,5 +61,7 @@ mod start;
 mod state_commands;
 #[path = "behaviour/state_survives.rs"]
 mod state_survives;
+#[path = "behaviour/terminal.rs"]
+mod terminal;
 #[path = "behaviour/zombies.rs"]
 mod zombies;

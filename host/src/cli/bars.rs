@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::host::Host;
+use crate::task::PartitionState;
 
 /// How often bars are drawn anew.
 const LOOK: Duration = Duration::from_millis(100);
@@ -42,26 +43,21 @@ pub fn show(host: &Host, over: &Receiver<()>) {
         if let Some(run) = &run {
             run.set_position(host.views().iter().map(|view| view.position.unsigned_abs()).sum());
         }
-        let restoring: Vec<i64> = host.views().iter().filter_map(|view| view.remaining).collect();
-        let remaining = restoring.iter().sum::<i64>().max(0).unsigned_abs();
-        match (&restore, remaining) {
-            (None, 0) => {}
-            (None, _) => {
-                let words = "restoring {msg} {bar:40} {human_pos}/{human_len} changelog records, {per_sec}";
-                restore = Some(bar(words, remaining.cast_signed()));
-            }
-            (Some(bar), 0) => {
-                bar.finish_and_clear();
-                restore = None;
-            }
-            (Some(bar), _) => {
-                bar.set_message(format!("{} partitions", restoring.len()));
-                // Further partitions may come meanwhile.
-                let total = bar.length().unwrap_or(0).max(remaining);
-                bar.set_length(total);
-                bar.set_position(total - remaining);
-            }
+        let views = host.views().iter().filter(|view| view.state == PartitionState::Restoring);
+        let restoring: Vec<i64> = views.map(|view| view.remaining.unwrap_or(0)).collect();
+        if restoring.is_empty() {
+            restore.take().iter().for_each(ProgressBar::finish_and_clear);
+            continue;
         }
+        let remaining = restoring.iter().sum::<i64>().max(0).unsigned_abs();
+        let words = "restoring {msg} {bar:40} {human_pos}/{human_len} changelog records, {per_sec}";
+        let bar = restore.get_or_insert_with(|| bar(words, 0));
+        bar.set_message(format!("{} partitions", restoring.len()));
+        // Further partitions may come meanwhile.
+        let total = bar.length().unwrap_or(0).max(remaining);
+        bar.set_length(total);
+        bar.set_position(total - remaining);
+        bar.tick();
     }
     run.iter().chain(&restore).for_each(ProgressBar::finish_and_clear);
 }
