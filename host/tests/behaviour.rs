@@ -16,6 +16,8 @@ mod cache;
 mod changelog;
 #[path = "behaviour/cli.rs"]
 mod cli;
+#[path = "behaviour/compilation.rs"]
+mod compilation;
 #[path = "behaviour/containment.rs"]
 mod containment;
 #[cfg(debug_assertions)]
@@ -49,11 +51,15 @@ mod policies;
 mod rebalance;
 #[path = "behaviour/restart.rs"]
 mod restart;
+#[path = "behaviour/signatures.rs"]
+mod signatures;
 #[path = "behaviour/start.rs"]
 mod start;
 #[path = "behaviour/state_commands.rs"]
 mod state_commands;
 #[path = "behaviour/state_survives.rs"]
 mod state_survives;
+#[path = "behaviour/versions.rs"]
+mod versions;
 #[path = "behaviour/zombies.rs"]
 mod zombies;

@@ -24,8 +24,8 @@ pub const REFUSED: u8 = 4;
 /// Bytes of the child's last words that are read.
 const LAST_WORDS: u64 = 4 << 10;
 const LOOK: Duration = Duration::from_millis(5);
-/// How Rust's runtime begins its last line when there is no memory left.
-const OUT_OF_MEMORY: [&str; 2] = ["memory allocation of", "Cannot allocate memory"];
+/// What Rust's runtime, the kernel and wasmtime say when there is no memory left.
+const OUT_OF_MEMORY: [&str; 3] = ["memory allocation of", "Cannot allocate memory", "out of memory"];
 
 /// What one compilation may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
