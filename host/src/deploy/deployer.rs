@@ -28,6 +28,8 @@ pub struct Deployer {
     audit: Audit,
     history: History,
     probation: config::Probation,
+    /// Files that were refused at start: looked at once more, not told again.
+    refused_at_start: HashMap<String, Digest>,
     /// Versions whose first records are watched, by plugin.
     watched: HashMap<String, Probation>,
     /// The calls of each plugin when its running version came into force.
@@ -52,10 +54,20 @@ impl Deployer {
         metrics: Metrics,
         probation: config::Probation,
     ) -> Deployer {
-        let Started { versions, audit, history } = started;
-        let (watched, calls_at_start) = (HashMap::new(), HashMap::new());
-        let running = versions;
-        Deployer { loader, workers, running, statuses, metrics, audit, history, probation, watched, calls_at_start }
+        let Started { versions: running, refused: refused_at_start, audit, history } = started;
+        Deployer {
+            loader,
+            workers,
+            running,
+            statuses,
+            metrics,
+            audit,
+            history,
+            probation,
+            refused_at_start,
+            watched: HashMap::new(),
+            calls_at_start: HashMap::new(),
+        }
     }
 
     pub fn loader(&self) -> &Loader {
@@ -83,6 +95,9 @@ impl Deployer {
         let bytes = self.loader.read(plugin);
         if let (Ok(bytes), Ok(index)) = (&bytes, self.history.of(plugin)) {
             let digest = Digest::of(bytes);
+            if self.refused_at_start.remove(plugin) == Some(digest) {
+                return;
+            }
             let runs = self.running.get(plugin).is_some_and(|version| version.digest() == digest);
             if !runs && index.passed_over == Some(digest) {
                 let digest = digest.short();

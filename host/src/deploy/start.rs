@@ -4,6 +4,7 @@
 //! that was in force when the host ended; where it is refused, or was passed
 //! over by a rollback, that version goes on.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -42,9 +43,9 @@ impl Records {
     /// # Errors
     /// The first plugin that has no version to run.
     pub fn load_all(mut self, loader: &Loader, statuses: &PluginStatuses) -> Result<Started, HostError> {
-        let mut versions = Versions::new();
+        let (mut versions, mut refused) = (Versions::new(), HashMap::new());
         for plugin in loader.plugins() {
-            let (version, refusal) = self.load(loader, &plugin)?;
+            let (version, refusal) = self.load(loader, &plugin, &mut refused)?;
             let kept = self.index(loader, &plugin)?.versions;
             let status = PluginStatus { refused: refusal, ..PluginStatus::running(&version, kept) };
             statuses.insert(plugin.clone(), status);
@@ -52,11 +53,16 @@ impl Records {
         }
         let known = self.history.tidy(&loader.plugins());
         loader.code().tidy(&known);
-        Ok(Started { versions, audit: self.audit, history: self.history })
+        Ok(Started { versions, refused, audit: self.audit, history: self.history })
     }
 
     /// The version to run, and why it is not the one in the folder.
-    fn load(&mut self, loader: &Loader, plugin: &str) -> Result<(Arc<Version>, Option<String>), HostError> {
+    fn load(
+        &mut self,
+        loader: &Loader,
+        plugin: &str,
+        refused: &mut HashMap<String, Digest>,
+    ) -> Result<(Arc<Version>, Option<String>), HostError> {
         let index = self.index(loader, plugin)?;
         let file = loader.read(plugin);
         let Some(active) = index.active() else {
@@ -82,6 +88,7 @@ impl Records {
                     Ok(version) => return Ok((version, None)),
                     Err(refusal) => {
                         let text = refusal.to_string();
+                        refused.insert(plugin.to_owned(), Digest::of(&bytes));
                         self.refused(loader, plugin, Some(active.digest), Some(Digest::of(&bytes)), refusal);
                         Some(text)
                     }
@@ -178,6 +185,8 @@ impl Records {
 /// What a host starts with.
 pub struct Started {
     pub versions: Versions,
+    /// Files in the folder that were refused just now.
+    pub refused: HashMap<String, Digest>,
     pub audit: Audit,
     pub history: History,
 }

@@ -10,7 +10,7 @@ use crate::support::{Host, Setup, plugin, until};
 const NAME: &str = "versioned";
 
 fn setup(topics: &Topics) -> Setup {
-    Setup::new().plugin(NAME, &plugin("version-a")).pipeline(topics.pipeline().stage(stage(NAME, "")))
+    Setup::new().workers(1).plugin(NAME, &plugin("version-a")).pipeline(topics.pipeline().stage(stage(NAME, "")))
 }
 
 /// Files of compiled code that the host `one` keeps.

@@ -17,7 +17,7 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 fn setup(topics: &Topics, lines: &str) -> Setup {
-    Setup::new().plugin(NAME, &plugin("version-a")).pipeline(topics.pipeline().stage(stage(NAME, lines)))
+    Setup::new().workers(1).plugin(NAME, &plugin("version-a")).pipeline(topics.pipeline().stage(stage(NAME, lines)))
 }
 
 /// A host with an admin token, its plugin version a.
@@ -85,7 +85,7 @@ fn audit_line(action: &str, outcome: &str, who: &str, bytes: &[u8]) -> [String; 
 
 #[test]
 fn a_version_is_deployed_listed_and_rolled_back_by_commands() {
-    let line = started("");
+    let line = started_with("", |setup| setup.workers(2));
     let [a, b] = ["version-a", "version-b"].map(plugin);
     let file = line.setup.path().join("b.wasm");
     fs::write(&file, &b).expect("written");
@@ -157,6 +157,8 @@ fn a_version_deployed_through_the_api_outlives_a_restart() {
     restart(&mut line);
     assert!(runs(&line, &b), "the folder holds no version");
     assert!(line.plugin(NAME)["refused"].is_string());
+    let refused = audited(&line).iter().filter(|line| line[1] == "refused").count();
+    assert_eq!(refused, 1, "the file that is no version is told once");
 }
 
 #[test]
