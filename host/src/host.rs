@@ -21,7 +21,7 @@ use crate::error::{HostError, WorkerError};
 use crate::plugin::compiler::{Bounds, Compiler};
 use crate::plugin::{CodeFolder, Engine};
 use crate::record::TopicPartition;
-use crate::state::Stores;
+use crate::state::{Copies, Standby, Stores};
 use crate::task::{Context, Plan, Versions};
 use crate::topics::{self, Topics};
 use crate::worker::{self, Command, MemberContext, SenderContext, Shared, Worker};
@@ -93,15 +93,21 @@ impl Host {
         let started = records.load_all(&loader, &plugins)?;
         let versions = started.versions.clone();
         let (topics, changelogs) = topics::discover(&config, &plans)?;
-        let stores = Arc::new(Stores::open(&config, &plans, changelogs)?);
+        let stores = Arc::new(Stores::open(&config, &plans, &topics, changelogs)?);
         let topics = Arc::new(topics);
         let bounds = options.bounded.then(|| ends(&config, &plans, &topics)).transpose()?;
         let probe = options.bounded.then(|| worker::base_config(&config).set("group.id", &config.app).create());
+        let shelf = Arc::new(worker::Shelf::default());
+        let (copies, left) = (Copies::default(), shelf.clone());
+        let forget = Box::new(move |id: &TopicPartition| drop(left.take(id)));
+        let (app, host) = (&config.app, &config.host.id);
+        let standby = Standby::start(app, host, plans.clone(), stores.clone(), copies.clone(), forget)?;
         let shared = Arc::new(Shared {
             views: Arc::new(Views::default()),
             metrics,
             health: Arc::new(Health::new(config.host.workers)),
-            shelf: worker::Shelf::default(),
+            shelf,
+            standby: Arc::new(standby),
             bounds,
         });
         let runtime =
@@ -109,7 +115,7 @@ impl Host {
         let channels: Vec<_> = (0..config.host.workers).map(|_| crossbeam_channel::unbounded()).collect();
         let workers: Vec<_> = channels.iter().map(|(command, _)| command.clone()).collect();
         let (request, requests) = crossbeam_channel::unbounded();
-        let admin = start_admin(&config, &runtime, &shared, &plugins, workers.clone(), request)?;
+        let admin = start_admin(&config, &runtime, &shared, copies, &plugins, workers.clone(), request)?;
 
         let (over, ended) = crossbeam_channel::unbounded();
         let mut host = Host {
@@ -293,6 +299,7 @@ fn start_admin(
     config: &Config,
     runtime: &Runtime,
     shared: &Shared,
+    copies: Copies,
     plugins: &PluginStatuses,
     workers: Vec<Sender<Command>>,
     requests: Sender<Request>,
@@ -308,6 +315,7 @@ fn start_admin(
         version: env!("CARGO_PKG_VERSION"),
         started: SystemTime::now(),
         views: shared.views.clone(),
+        copies,
         metrics: shared.metrics.clone(),
         health: shared.health.clone(),
         plugins: plugins.clone(),

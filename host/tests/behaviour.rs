@@ -37,6 +37,10 @@ mod growth_of_hosts;
 mod growth_of_topics;
 #[path = "behaviour/kills.rs"]
 mod kills;
+#[path = "behaviour/large_state.rs"]
+mod large_state;
+#[path = "behaviour/membership.rs"]
+mod membership;
 #[path = "behaviour/observability.rs"]
 mod observability;
 #[path = "behaviour/oracle.rs"]
@@ -53,6 +57,8 @@ mod rebalance;
 mod restart;
 #[path = "behaviour/signatures.rs"]
 mod signatures;
+#[path = "behaviour/standby.rs"]
+mod standby;
 #[path = "behaviour/start.rs"]
 mod start;
 #[path = "behaviour/state_commands.rs"]
