@@ -83,6 +83,17 @@ fn audit_line(action: &str, outcome: &str, who: &str, bytes: &[u8]) -> [String; 
     [action.to_owned(), outcome.to_owned(), who.to_owned(), digest(bytes)]
 }
 
+/// An upload that does not say how long it is.
+fn unannounced(line: &Line, mut bytes: &[u8]) -> (u16, String) {
+    let address = eventually("an admin server", || line.host.admin());
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
+    let request = agent
+        .post(format!("http://{address}/api/v1/plugins/{NAME}"))
+        .header("authorization", format!("Bearer {TOKEN}"));
+    let mut answer = request.send(ureq::SendBody::from_reader(&mut bytes)).expect("the admin API answers");
+    (answer.status().as_u16(), answer.body_mut().read_to_string().expect("a body"))
+}
+
 #[test]
 fn a_version_is_deployed_listed_and_rolled_back_by_commands() {
     let line = started_with("", |setup| setup.workers(2));
@@ -247,9 +258,12 @@ fn bad_uploads_are_refused_in_one_line_and_the_running_version_goes_on() {
         assert!(error.contains(words) && error.lines().count() == 1, "{error}");
         assert_eq!(line.plugin(NAME)["refused"], error);
     }
+    let (status, answer) = unannounced(&line, &vast[..(8 << 20) + 1]);
+    assert_eq!(status, 422, "{answer}");
+    assert!(answer.contains("more than `plugins.max-size` (8388608)"), "{answer}");
     assert!(runs(&line, &plugin("version-a")));
     assert_eq!(line.ask(0, "after"), "after");
-    line.expect_metric("gregor_plugin_swaps_total", &[r#"outcome="refused""#], bad.len() as f64);
+    line.expect_metric("gregor_plugin_swaps_total", &[r#"outcome="refused""#], bad.len() as f64 + 1.0);
     let refused = audited(&line).iter().filter(|line| line[1] == "refused").count();
-    assert_eq!(refused, bad.len());
+    assert_eq!(refused, bad.len() + 1);
 }
