@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::plugin::{Engine, Version};
 
-/// Checks whether a host would take a component, without running it.
+/// Check whether a host would take a component, without running it
 #[derive(clap::Args)]
 #[command(after_help = "Example: gregor plugin check plugins/last-location.wasm")]
 pub struct CheckArgs {
