@@ -125,7 +125,27 @@ pub struct Plugins {
     pub max_size: u64,
     /// Public keys whose signatures are accepted; where it is not empty,
     /// unsigned plugins are refused. Default: empty.
-    pub trusted_keys: Vec<String>,
+    pub trusted_keys: Vec<wasmsign2::PublicKey>,
+    /// Longest compilation of a version: 1 s to 1 h. Default: 2 min.
+    pub compile_timeout: Duration,
+    /// Most address space that a compilation takes, in bytes: 256 MiB to
+    /// 1 TiB. Default: 4 GiB.
+    pub compile_memory: u64,
+    /// Versions kept of each plugin, the one in force among them: 1 to 100.
+    /// Default: 5.
+    pub keep_versions: usize,
+    /// When a new version is rolled back by itself.
+    pub probation: Probation,
+}
+
+/// A new version's first records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probation {
+    /// `probation`: how long they are watched, 1 s to 24 h. Default: 1 min.
+    pub time: Duration,
+    /// `max-failure-rate`: the largest share of its calls that may fail, in
+    /// percent; 0 turns it off. Default: 50.
+    pub max_failure_percent: u64,
 }
 
 /// A Redis or Valkey, and how long its answers are waited for.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::error::KafkaError;
 
 use crate::config::ConfigErrors;
-use crate::plugin::Refused;
+use crate::deploy::Refusal;
 
 /// Why a host did not start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +25,10 @@ pub enum HostError {
     Client(KafkaError),
     #[error("plugin `{plugin}`: {path} {problem}")]
     PluginFile { plugin: String, path: PathBuf, problem: String },
-    #[error("plugin `{plugin}` ({path}) was refused: {refused}")]
-    PluginRefused { plugin: String, path: PathBuf, refused: Box<Refused> },
+    #[error("plugin `{plugin}` ({path}) was refused: {refusal}")]
+    PluginRefused { plugin: String, path: PathBuf, refusal: Box<Refusal> },
+    #[error("{path} cannot be used: {problem}: let the host's user write there, or name another `host.data-dir`")]
+    DataDir { path: PathBuf, problem: std::io::Error },
     #[error(
         "the pool of plugin instances could not be reserved: {0}: lower `host.max-instances` or a stage's `memory`"
     )]

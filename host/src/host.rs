@@ -13,12 +13,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
-use crate::admin::{Admin, Health, Metrics, StateAccess, Status, Views};
+use crate::admin::{Admin, DeployAccess, Health, Metrics, StateAccess, Status, Views};
 use crate::commit::{Committer, Watchdog};
 use crate::config::{Config, Guarantee};
-use crate::deploy::{self, Deployer, Loader, PluginStatuses, Watch};
+use crate::deploy::{Deployer, Loader, PluginStatuses, Records, Request, Watch};
 use crate::error::{HostError, WorkerError};
-use crate::plugin::Engine;
+use crate::plugin::compiler::{Bounds, Compiler};
+use crate::plugin::{CodeFolder, Engine};
 use crate::record::TopicPartition;
 use crate::state::{Copies, Standby, Stores};
 use crate::task::{Context, Plan, Versions};
@@ -37,6 +38,8 @@ const BOUNDED_LOOK: Duration = Duration::from_millis(200);
 pub struct Options {
     /// Process up to the end offsets found at start, then stop.
     pub bounded: bool,
+    /// This process is `gregor`, which compiles plugins in a process apart.
+    pub apart: bool,
 }
 
 /// Why a running host is to end.
@@ -77,8 +80,18 @@ impl Host {
         let memory = config.pipelines.iter().flat_map(|pipeline| &pipeline.stages).map(|stage| stage.limits.memory);
         let engine = Engine::new(config.host.max_instances, memory.max().unwrap_or_default())
             .map_err(|error| HostError::Pool(format!("{error:#}")))?;
-        let loader = Loader::new(engine.clone(), plans.clone(), &config.plugins);
-        let versions = loader.load_all()?;
+        let metrics = Metrics::new();
+        let records = Records::open(&config.host.data_dir, config.plugins.keep_versions)?;
+        let loader = Loader::new(
+            engine.clone(),
+            plans.clone(),
+            &config.plugins,
+            code_folder(&config, &engine, options)?,
+            metrics.clone(),
+        );
+        let plugins: PluginStatuses = Arc::default();
+        let started = records.load_all(&loader, &plugins)?;
+        let versions = started.versions.clone();
         let (topics, changelogs) = topics::discover(&config, &plans)?;
         let stores = Arc::new(Stores::open(&config, &plans, &topics, changelogs)?);
         let topics = Arc::new(topics);
@@ -91,21 +104,18 @@ impl Host {
         let standby = Standby::start(app, host, plans.clone(), stores.clone(), copies.clone(), forget)?;
         let shared = Arc::new(Shared {
             views: Arc::new(Views::default()),
-            metrics: Metrics::new(),
+            metrics,
             health: Arc::new(Health::new(config.host.workers)),
             shelf,
             standby: Arc::new(standby),
             bounds,
         });
-        let plugins: PluginStatuses = Arc::default();
-        for version in versions.values() {
-            plugins.insert(version.plugin().to_owned(), deploy::running_status(version.plugin(), version.digest()));
-        }
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()?;
         let channels: Vec<_> = (0..config.host.workers).map(|_| crossbeam_channel::unbounded()).collect();
         let workers: Vec<_> = channels.iter().map(|(command, _)| command.clone()).collect();
-        let admin = start_admin(&config, &runtime, &shared, copies, &plugins, workers.clone())?;
+        let (request, requests) = crossbeam_channel::unbounded();
+        let admin = start_admin(&config, &runtime, &shared, copies, &plugins, workers.clone(), request)?;
 
         let (over, ended) = crossbeam_channel::unbounded();
         let mut host = Host {
@@ -123,10 +133,12 @@ impl Host {
         for (index, (_, commands)) in channels.into_iter().enumerate() {
             host.start_worker(index, commands, &engine, &plans, &topics, &stores, &versions, over.clone())?;
         }
-        let deployer = Deployer::new(loader, host.workers.clone(), versions, plugins, shared.metrics.clone());
+        let probation = host.config.plugins.probation;
+        let metrics = shared.metrics.clone();
+        let deployer = Deployer::new(started, loader, host.workers.clone(), plugins, metrics, probation);
         let (hang_up, stop) = crossbeam_channel::bounded(0);
         host._watch = hang_up;
-        std::thread::Builder::new().name("deploy".into()).spawn(move || Watch::new(deployer).run(&stop))?;
+        std::thread::Builder::new().name("deploy".into()).spawn(move || Watch::new(deployer, requests).run(&stop))?;
         Ok(host)
     }
 
@@ -276,6 +288,13 @@ impl Host {
     }
 }
 
+fn code_folder(config: &Config, engine: &Engine, options: Options) -> Result<CodeFolder, HostError> {
+    let bounds = Bounds { time: config.plugins.compile_timeout, memory: config.plugins.compile_memory };
+    let path = config.host.data_dir.join("compiled");
+    CodeFolder::open(path.clone(), engine.clone(), Compiler { apart: options.apart, bounds })
+        .map_err(|problem| HostError::DataDir { path, problem })
+}
+
 fn start_admin(
     config: &Config,
     runtime: &Runtime,
@@ -283,6 +302,7 @@ fn start_admin(
     copies: Copies,
     plugins: &PluginStatuses,
     workers: Vec<Sender<Command>>,
+    requests: Sender<Request>,
 ) -> Result<Option<SocketAddr>, HostError> {
     let Some(address) = config.host.admin else { return Ok(None) };
     let stages = config
@@ -300,6 +320,7 @@ fn start_admin(
         health: shared.health.clone(),
         plugins: plugins.clone(),
         state: StateAccess { stages: stages.collect(), workers },
+        deploys: DeployAccess::new(requests, config.plugins.max_size),
     });
     let (bound, serve) = runtime
         .block_on(Admin::bind(address, config.host.admin_token.clone(), status))

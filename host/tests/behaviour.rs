@@ -16,6 +16,8 @@ mod cache;
 mod changelog;
 #[path = "behaviour/cli.rs"]
 mod cli;
+#[path = "behaviour/compilation.rs"]
+mod compilation;
 #[path = "behaviour/containment.rs"]
 mod containment;
 #[cfg(debug_assertions)]
@@ -53,6 +55,8 @@ mod policies;
 mod rebalance;
 #[path = "behaviour/restart.rs"]
 mod restart;
+#[path = "behaviour/signatures.rs"]
+mod signatures;
 #[path = "behaviour/standby.rs"]
 mod standby;
 #[path = "behaviour/start.rs"]
@@ -61,7 +65,5 @@ mod start;
 mod state_commands;
 #[path = "behaviour/state_survives.rs"]
 mod state_survives;
-#[path = "behaviour/terminal.rs"]
-mod terminal;
-#[path = "behaviour/zombies.rs"]
-mod zombies;
+#[path = "behaviour/versions.rs"]
+mod versions;

@@ -32,6 +32,7 @@ impl Served {
             metrics: Metrics::new(),
             health: Arc::new(Health::new(2)),
             plugins: Arc::default(),
+            deploys: super::DeployAccess::new(crossbeam_channel::unbounded().0, 1 << 10),
             state: super::StateAccess {
                 stages: vec![("locations".to_owned(), "last-location".to_owned())],
                 workers: Vec::new(),
@@ -41,7 +42,7 @@ impl Served {
             plugin: "last-location".to_owned(),
             digest: "0123456789abcdef".repeat(4),
             since: 1_800_000_000_000,
-            refused: None,
+            ..PluginStatus::default()
         };
         status.plugins.insert(plugin.plugin.clone(), plugin);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

@@ -5,9 +5,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,7 +45,7 @@ impl axum::serve::Listener for Listener {
         let permit = self.free.clone().acquire_owned().await.ok();
         let (stream, address) = axum::serve::Listener::accept(&mut self.listener).await;
         let timer = Box::pin(sleep(self.silence));
-        (Connection { stream, timer, silence: self.silence, _permit: permit }, address)
+        (Connection { stream, timer, silence: self.silence, busy: Arc::default(), _permit: permit }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -55,7 +58,39 @@ pub struct Connection {
     stream: TcpStream,
     timer: Pin<Box<Sleep>>,
     silence: Duration,
+    /// An answer is being made that takes long.
+    busy: Arc<AtomicBool>,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// The other end of a connection.
+#[derive(Clone)]
+pub struct Peer {
+    pub address: SocketAddr,
+    busy: Arc<AtomicBool>,
+}
+
+impl Peer {
+    /// Keeps the connection open through a silence that is the server's own,
+    /// until the guard is dropped.
+    pub fn keep_waiting(&self) -> KeptWaiting {
+        self.busy.store(true, Ordering::Relaxed);
+        KeptWaiting(self.busy.clone())
+    }
+}
+
+pub struct KeptWaiting(Arc<AtomicBool>);
+
+impl Drop for KeptWaiting {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+impl Connected<IncomingStream<'_, Listener>> for Peer {
+    fn connect_info(incoming: IncomingStream<'_, Listener>) -> Peer {
+        Peer { address: *incoming.remote_addr(), busy: incoming.io().busy.clone() }
+    }
 }
 
 impl Connection {
@@ -66,7 +101,13 @@ impl Connection {
             self.timer.as_mut().reset(Instant::now() + self.silence);
             return moved;
         }
-        self.timer.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        while self.timer.as_mut().poll(context).is_ready() {
+            if !self.busy.load(Ordering::Relaxed) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.timer.as_mut().reset(Instant::now() + self.silence);
+        }
+        Poll::Pending
     }
 }
 
@@ -110,6 +151,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
+    use axum::extract::ConnectInfo;
     use axum::{Router, routing::get};
 
     use super::*;
@@ -156,6 +198,26 @@ mod tests {
                 answer.push(byte[0]);
             }
         }
+    }
+
+    #[test]
+    fn a_connection_whose_answer_takes_long_stays_open() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let slow = |ConnectInfo(peer): ConnectInfo<Peer>| async move {
+            let _waiting = peer.keep_waiting();
+            sleep(SILENCE * 3).await;
+            peer.address.to_string()
+        };
+        let router = Router::new().route("/", get(slow)).into_make_service_with_connect_info::<Peer>();
+        runtime.spawn(async move { axum::serve(Listener::new(listener, SILENCE), router).await });
+        let mut stream = connect(address);
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        // Silent again afterwards, it is closed.
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with(&stream.local_addr().unwrap().to_string()), "{answer}");
     }
 
     #[test]

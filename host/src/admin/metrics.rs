@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Views;
+use crate::deploy::Calls;
 use crate::state::Copies;
 use crate::task::{StagePlan, Tally};
 use partitions::Partitions;
@@ -46,6 +47,7 @@ struct Registered {
     produced: Family<Labels<1>, Counter>,
     stages: Arc<Stages>,
     commits: Histogram,
+    loads: Family<Labels<1>, Counter>,
     swaps: Family<Labels<2>, Counter>,
     pauses: Family<Labels<1>, Histogram>,
 }
@@ -64,6 +66,7 @@ impl Metrics {
             produced: Family::default(),
             stages: Arc::default(),
             commits: Histogram::new(COMMIT_SECONDS),
+            loads: Family::default(),
             swaps: Family::default(),
             pauses: Family::new_with_constructor(|| Histogram::new(PAUSE_SECONDS)),
         };
@@ -88,6 +91,16 @@ impl Metrics {
     /// A commit, from the flush of its outputs to the broker's answer, took this long.
     pub fn commit(&self, took: Duration) {
         self.0.commits.observe(took.as_secs_f64());
+    }
+
+    /// A version's code was loaded: `"compiled"` for it, or `"kept"` from before.
+    pub fn load(&self, source: &'static str) {
+        self.0.loads.get_or_create(&[("source", source.to_owned())]).inc();
+    }
+
+    /// The calls of these stages, each named by its pipeline and its own name.
+    pub fn calls<'a>(&self, stages: impl Iterator<Item = (&'a str, &'a str)>) -> Calls {
+        self.0.stages.calls(stages)
     }
 
     /// A version of `plugin` was `"activated"`, `"refused"` or `"rolled-back"`.
@@ -128,6 +141,7 @@ impl Registered {
             "Time from the flush of outputs to committed offsets",
             self.commits.clone(),
         );
+        registry.register("plugin_loads", "Versions loaded, by where their code came from", self.loads.clone());
         registry.register("plugin_swaps", "Versions activated, refused and rolled back", self.swaps.clone());
         registry.register(
             "plugin_swap_pause_seconds",

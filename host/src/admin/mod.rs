@@ -1,5 +1,5 @@
-//! What operators and monitors see of a host: metrics, health and a read-only
-//! HTTP API.
+//! What operators and monitors see of a host: metrics, health and an HTTP API,
+//! which deploys plugins and changes nothing else.
 //!
 //! ```text
 //! worker ── once a commit ──► Metrics ─┐
@@ -21,5 +21,5 @@ mod views;
 
 pub use health::Health;
 pub use metrics::Metrics;
-pub use server::{Admin, PluginStatus, StateAccess, Status};
+pub use server::{Admin, DeployAccess, PluginStatus, StateAccess, Status};
 pub use views::Views;

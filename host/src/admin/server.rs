@@ -9,11 +9,15 @@
 //! | `GET /api/v1/status` | the host as a whole |
 //! | `GET /api/v1/partitions` | its topic partitions |
 //! | `GET /api/v1/plugins` | its plugins and their versions |
+//! | `GET /api/v1/plugins/{plugin}` | one plugin, with the versions that are kept of it |
+//! | `POST /api/v1/plugins/{plugin}` | deploys the component in the body; only where there is a token |
+//! | `POST /api/v1/plugins/{plugin}/rollback` | brings an earlier version back; only where there is a token |
 //! | `GET /api/v1/state/{pipeline}/{stage}` | entries of a stage's state; only where there is a token |
 //!
-//! No route changes anything or reads a request's body.
+//! No other route changes anything or reads a request's body.
 
 mod documents;
+mod plugins;
 mod state;
 
 use std::future::Future;
@@ -27,15 +31,16 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 
-use super::listener::{Listener, SILENCE};
+use super::listener::{Listener, Peer, SILENCE};
 use super::{Health, Metrics, Views};
 use crate::config::Secret;
 use crate::state::Copies;
 pub use documents::PluginStatus;
+pub use plugins::DeployAccess;
 pub use state::StateAccess;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -49,6 +54,13 @@ GET /metrics            metrics, in OpenMetrics text
 GET /api/v1/status      this host as a whole
 GET /api/v1/partitions  its topic partitions
 GET /api/v1/plugins     its plugins and their versions
+GET /api/v1/plugins/{plugin}
+                        one plugin, with the versions that are kept of it
+POST /api/v1/plugins/{plugin}?approve=true
+                        deploys the component in the body
+POST /api/v1/plugins/{plugin}/rollback?to=DIGEST
+                        brings an earlier version back; both only where there
+                        is a token
 GET /api/v1/state/{pipeline}/{stage}?key=K
 GET /api/v1/state/{pipeline}/{stage}?prefix=P&after=K&limit=N
                         entries of a stage's state; only where there is a token
@@ -68,6 +80,7 @@ pub struct Status {
     /// By the plugin's name.
     pub plugins: Arc<dashmap::DashMap<String, PluginStatus>>,
     pub state: StateAccess,
+    pub deploys: DeployAccess,
 }
 
 /// The admin server.
@@ -91,7 +104,9 @@ impl Admin {
         let listener = Listener::new(listener, SILENCE);
         let serve = async move {
             // `serve` goes on for ever: failed accepts are tried again.
-            if let Err(error) = axum::serve(listener, router(token, status)).await {
+            if let Err(error) =
+                axum::serve(listener, router(token, status).into_make_service_with_connect_info::<Peer>()).await
+            {
                 tracing::error!(%error, "the admin server ended");
             }
         };
@@ -100,13 +115,18 @@ impl Admin {
 }
 
 fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
-    let state = if token.is_some() { get(state::state) } else { get(state::closed) };
+    let (state, plugin, rollback) = match token {
+        Some(_) => (get(state::state), get(plugins::plugin).post(plugins::deploy), post(plugins::roll_back)),
+        None => (get(state::closed), get(plugins::plugin).post(plugins::closed), post(plugins::closed)),
+    };
     let guarded = Router::new()
         .route("/", get(ROUTES))
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(host))
         .route("/api/v1/partitions", get(partitions))
         .route("/api/v1/plugins", get(plugins))
+        .route("/api/v1/plugins/{plugin}", plugin)
+        .route("/api/v1/plugins/{plugin}/rollback", rollback.fallback(only_post))
         .route("/api/v1/state/{pipeline}/{stage}", state)
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
@@ -156,6 +176,10 @@ async fn no_route() -> Response {
 
 async fn no_method() -> Response {
     refuse(StatusCode::METHOD_NOT_ALLOWED, "this route only answers GET")
+}
+
+async fn only_post() -> Response {
+    refuse(StatusCode::METHOD_NOT_ALLOWED, "this route only answers POST")
 }
 
 async fn require_token(

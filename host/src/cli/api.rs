@@ -15,6 +15,7 @@ const LARGEST: u64 = 4 << 30;
 pub const NOT_WELL: u8 = 1;
 pub const CONFIGURATION: u8 = 2;
 pub const NOT_REACHABLE: u8 = 3;
+pub const REFUSED: u8 = 4;
 
 /// Why there is nothing to show.
 #[derive(Debug)]
@@ -94,7 +95,36 @@ impl Api {
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let mut answer = request.call().map_err(|error| self.not_reachable(&error))?;
+        let answer = request.call().map_err(|error| self.not_reachable(&error))?;
+        self.body(route, answer)
+    }
+
+    /// Sends `body`, and waits at most `patience` for the answer's body.
+    ///
+    /// # Errors
+    /// When there is none, or it is not 200.
+    pub fn post(
+        &self,
+        route: &str,
+        query: &[(&str, String)],
+        body: &[u8],
+        patience: Duration,
+    ) -> Result<String, Failed> {
+        let mut request =
+            self.agent.post(format!("{}{route}", self.base)).config().timeout_global(Some(patience)).build();
+        for (name, value) in query {
+            request = request.query(name, value);
+        }
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        // So that what is too large is refused before it is sent.
+        request = request.header("expect", "100-continue");
+        let answer = request.send(body).map_err(|error| self.not_reachable(&error))?;
+        self.body(route, answer)
+    }
+
+    fn body(&self, route: &str, mut answer: ureq::http::Response<ureq::Body>) -> Result<String, Failed> {
         let body = answer.body_mut().with_config().limit(LARGEST).read_to_string();
         let body = body.map_err(|error| self.not_reachable(&error))?;
         match answer.status().as_u16() {
@@ -103,6 +133,7 @@ impl Api {
                 code: CONFIGURATION,
                 problem: format!("{} wants a token: {}", self.base, self.remedy),
             }),
+            422 => Err(Failed::Answer { code: REFUSED, problem: error_of(&body) }),
             status => {
                 let problem = format!("{}{route} answers {status}: {}", self.base, printable(body.trim()));
                 Err(Failed::Answer { code: NOT_WELL, problem })
@@ -117,6 +148,12 @@ impl Api {
         );
         Failed::Answer { code: NOT_REACHABLE, problem }
     }
+}
+
+/// The problem that an answer names.
+fn error_of(body: &str) -> String {
+    let problem = serde_json::from_str::<Value>(body).ok().and_then(|body| Some(body["error"].as_str()?.to_owned()));
+    printable(&problem.unwrap_or_else(|| body.trim().to_owned()))
 }
 
 /// Text that may hold the words of a plugin or of a record, without what a

@@ -17,6 +17,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigErrors};
 use crate::error::HostError;
+use crate::plugin::compiler;
 use crate::worker;
 
 /// WebAssembly plugins over Kafka records: sandboxed, in order, swapped without stopping.
@@ -24,7 +25,7 @@ use crate::worker;
 #[command(version, propagate_version = true, after_help = EXAMPLES)]
 pub struct Cli {
     /// What the host logs, to standard error: a level, or tracing's directives
-    /// [default: info,librdkafka=warn; for the demo and for state warn,librdkafka=error]
+    /// [default: info,librdkafka=warn; for the demo, plugin and state warn,librdkafka=error]
     #[arg(long, global = true, env = "GREGOR_LOG", value_name = "FILTER")]
     log: Option<String>,
     /// How log lines look
@@ -49,7 +50,7 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Look at plugins
+    /// Check, sign and deploy plugins, and bring earlier versions back
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// Look at the state of a stage, or carry it from one place to another
@@ -57,6 +58,9 @@ enum Command {
     State(state::StateCommand),
     /// Show a running host's partitions and plugins
     Status(status::StatusArgs),
+    /// What a host runs to compile a plugin apart from itself
+    #[command(hide = true, name = compiler::SUBCOMMAND)]
+    Compile(plugin::CompileArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -66,6 +70,8 @@ Examples:
   gregor run --bounded                     up to the end offsets found at start
   gregor config check --config gregor.toml
   gregor plugin check plugins/mine.wasm
+  gregor plugin deploy plugins/mine.wasm
+  gregor plugin rollback mine
   gregor state get locations last-location 123
   gregor status
 
@@ -94,8 +100,11 @@ fn load(path: &Path) -> Result<Config, ConfigErrors> {
 
 /// Runs a command; its errors become one line each and an exit code.
 pub fn run(cli: Cli) -> ExitCode {
+    if let Command::Compile(args) = &cli.command {
+        return plugin::compile(args);
+    }
     let default = match cli.command {
-        Command::Demo(_) | Command::State(_) => "warn,librdkafka=error",
+        Command::Demo(_) | Command::State(_) | Command::Plugin(_) => "warn,librdkafka=error",
         _ => "info,librdkafka=warn",
     };
     if let Err(error) = start_log(cli.log.as_deref().unwrap_or(default), cli.log_format) {
@@ -106,9 +115,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Config(command) => config::run(&command),
-        Command::Plugin(command) => plugin::run(&command),
+        Command::Plugin(command) => plugin::run(command),
         Command::State(command) => Ok(state::run(command)),
         Command::Status(args) => status::run(args),
+        Command::Compile(args) => Ok(plugin::compile(&args)),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -22,7 +22,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
     let stop = stop_signals()?;
     tracing::info!(app = config.app, host = config.host.id, workers = config.host.workers, "starting");
-    let host = Host::start(config, Options { bounded: args.bounded })?;
+    let host = Host::start(config, Options { bounded: args.bounded, apart: true })?;
     tracing::info!("running; SIGTERM or Ctrl-C ends it");
     let ended = wait(&host, &stop);
     if let Ok(end) = &ended {

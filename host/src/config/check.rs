@@ -41,16 +41,6 @@ pub(super) fn standby(reader: &mut Reader<'_>, config: &Config) {
     }
 }
 
-pub(super) fn trusted_keys(reader: &mut Reader<'_>, keys: &[String]) {
-    if !keys.is_empty() {
-        reader.refuse(
-            "trusted-keys",
-            "signatures are not checked in this version, so no plugin could be trusted by them",
-            "write [], and let only the people you trust write to plugins.dir",
-        );
-    }
-}
-
 pub(super) fn state(reader: &mut Reader<'_>, state: &State) {
     if state.backend == Backend::Redis && state.max_value > MAX_REDIS_VALUE {
         reader.refuse("max-value", "is more than Redis takes", "write 512MiB or less");

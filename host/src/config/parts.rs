@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::document::Table;
 use super::error::ConfigError;
 use super::kind::{self, boolean, choice, whole};
-use super::quantity::{duration, size};
+use super::quantity::{duration, percent, size};
 use super::read::{self, Reader};
 use super::{
     Backend, Config, Delivery, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure, Pipeline,
-    Plugins, Redis, Retry, Stage, Start, State, check, kafka, machine,
+    Plugins, Probation, Redis, Retry, Stage, Start, State, check, kafka, machine,
 };
 
 const KIB: u64 = 1 << 10;
@@ -86,13 +86,18 @@ fn delivery(r: &mut Reader<'_>) -> Delivery {
 }
 
 fn plugins(r: &mut Reader<'_>, dir: &Path) -> Plugins {
-    let plugins = Plugins {
+    Plugins {
         dir: dir.join(r.get("dir", kind::string).unwrap_or_else(|| "plugins".into())),
         max_size: r.get("max-size", size(KIB..=GIB)).unwrap_or(64 * MIB),
-        trusted_keys: r.list("trusted-keys", kind::string),
-    };
-    check::trusted_keys(r, &plugins.trusted_keys);
-    plugins
+        trusted_keys: r.list("trusted-keys", kind::public_key),
+        compile_timeout: r.get("compile-timeout", duration(s(1)..=HOUR)).unwrap_or(s(120)),
+        compile_memory: r.get("compile-memory", size(256 * MIB..=1_024 * GIB)).unwrap_or(4 * GIB),
+        keep_versions: r.get("keep-versions", whole(1..=100)).unwrap_or(5),
+        probation: Probation {
+            time: r.get("probation", duration(s(1)..=24 * HOUR)).unwrap_or(s(60)),
+            max_failure_percent: r.get("max-failure-rate", percent).unwrap_or(50),
+        },
+    }
 }
 
 fn redis(r: &mut Reader<'_>, dir: &Path) -> Option<Redis> {

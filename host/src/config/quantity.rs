@@ -9,6 +9,8 @@ use super::kind::{Parsed, Wrong};
 const TIMES: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 const SIZES: [(&str, u64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
+const SHARES: [(&str, u64); 1] = [("%", 1)];
+
 /// A time with its unit, in `range`.
 pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Value) -> Parsed<Duration> {
     let millis = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -19,6 +21,11 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Value) -> Pa
 /// A size in bytes with its unit, in `range`.
 pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&Value) -> Parsed<u64> {
     move |value| quantity(value, &SIZES, "a size", &range, meant_size)
+}
+
+/// A share in whole percent.
+pub(super) fn percent(value: &Value) -> Parsed<u64> {
+    quantity(value, &SHARES, "a share", &(0..=100), |_| Some("%"))
 }
 
 /// A whole number and a unit without a space between, in the least unit.

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::Deployer;
+use super::deployer::JUDGE;
+use super::{Deployer, Request};
 
 /// A file is taken once it has not changed for this long: half-written ones are not.
 const SETTLED: Duration = Duration::from_millis(250);
@@ -50,9 +51,12 @@ struct Seen {
     taken: bool,
 }
 
-/// Deploys what changes in the plugins' folder, until `stop` hangs up.
+/// Deploys what changes in the plugins' folder and what the admin API asks,
+/// until `stop` hangs up.
 pub struct Watch {
     deployer: Deployer,
+    /// What the admin API asks.
+    requests: Receiver<Request>,
     seen: HashMap<String, Seen>,
     wake: Receiver<()>,
     /// Dropped with the watch; none where the platform has no notifications.
@@ -60,9 +64,9 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn new(deployer: Deployer) -> Watch {
+    pub fn new(deployer: Deployer, requests: Receiver<Request>) -> Watch {
         let (waker, wake) = crossbeam_channel::bounded(1);
-        let notifier = notifier(deployer.loader().dir.as_path(), waker);
+        let notifier = notifier(deployer.loader().dir(), waker);
         let now = Instant::now();
         let names = deployer.loader().plugins();
         let seen = names.into_iter().map(|plugin| {
@@ -70,16 +74,25 @@ impl Watch {
             // has not is found to be the same by its digest.
             (plugin, Seen { stamp: None, since: now, taken: true })
         });
-        Watch { seen: seen.collect(), deployer, wake, _notifier: notifier }
+        Watch { seen: seen.collect(), deployer, requests, wake, _notifier: notifier }
     }
 
     pub fn run(mut self, stop: &Receiver<()>) {
         loop {
             let settling = self.look();
-            let pause = if settling { SETTLING } else { RESCAN };
+            let pause = match (settling, self.deployer.judge()) {
+                (true, _) => SETTLING,
+                (false, true) => JUDGE,
+                (false, false) => RESCAN,
+            };
             crossbeam_channel::select! {
                 recv(stop) -> _ => return,
                 recv(self.wake) -> _ => {}
+                recv(self.requests) -> request => match request {
+                    Ok(request) => self.deployer.answer(request),
+                    // There is no admin server.
+                    Err(_) => self.requests = crossbeam_channel::never(),
+                },
                 default(pause) => {}
             }
             // A notification that comes while a file settles must not spin.

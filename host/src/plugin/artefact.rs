@@ -1,18 +1,22 @@
 //! One version of a plugin: its bytes checked and compiled.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::types::ComponentItem;
+use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
-use wasmtime::{Precompiled, Store};
 
 use super::abi::v1;
 use super::engine::Engine;
 use super::instance::Guest;
+use super::outline::Outline;
 
-/// SHA-256 of an artefact's bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// SHA-256 of an artefact's bytes; as text, 64 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -23,6 +27,25 @@ impl Digest {
     /// The first 12 hexadecimal digits, enough to tell versions apart in a log line.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Digest, String> {
+        let mut bytes = [0; 32];
+        let plain = text.len() == 64 && text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        for (index, byte) in bytes.iter_mut().enumerate().filter(|_| plain) {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).map_err(|error| error.to_string())?;
+        }
+        if plain { Ok(Digest(bytes)) } else { Err(format!("{text:?} is not 64 hexadecimal digits")) }
     }
 }
 
@@ -67,6 +90,20 @@ pub enum Refused {
     Import { imports: String },
     #[error("it does not fit the world `plugin` of wit/v1: {0}")]
     Mismatch(String),
+    #[error(
+        "compiling it took longer than `plugins.compile-timeout` ({0:?}): make it smaller (strip, opt-level = \"s\") or raise the limit"
+    )]
+    CompileTimeout(Duration),
+    #[error(
+        "compiling it took more memory than `plugins.compile-memory` ({0} bytes): make it smaller (strip, opt-level = \"s\") or raise the limit"
+    )]
+    CompileMemory(u64),
+    #[error(
+        "the compiler did not come to its end on it ({0}): build it anew, or with another version of its toolchain"
+    )]
+    Compiler(String),
+    #[error("the host could not compile it: {0}: see to `host.data-dir`, then deploy it again")]
+    NotCompiled(String),
     #[error("it could not be started with the configuration of stage {stage}: {reason}")]
     Start { stage: String, reason: String },
 }
@@ -78,27 +115,39 @@ pub struct Version {
     pre: InstancePre<Guest>,
     exports: v1::PluginIndices,
     init: Option<ComponentExportIndex>,
-    keeps_state: bool,
+    interfaces: BTreeSet<String>,
 }
 
 impl Version {
-    /// Checks and compiles `bytes` as a version of `plugin`. Takes seconds for
-    /// a large component: never on a worker's thread.
+    /// Checks `bytes` and compiles them in this process, unbounded: for a look
+    /// at a component, where nothing is kept of it.
     ///
     /// # Errors
     /// [`Refused`], with what to do.
     pub fn compile(engine: &Engine, plugin: &str, bytes: &[u8], max_size: u64) -> Result<Version, Refused> {
-        check_bytes(bytes, max_size)?;
+        let outline = Outline::read(bytes, max_size)?;
         let component = Component::new(engine.wasmtime(), bytes).map_err(|error| Refused::Invalid(one_line(&error)))?;
-        check_exports(engine, &component)?;
-        check_imports(engine, &component)?;
-        let pre = engine.linker().instantiate_pre(&component).map_err(|error| Refused::Mismatch(one_line(&error)))?;
+        Version::new(engine, plugin, Digest::of(bytes), &outline, &component)
+    }
+
+    /// A version from its compiled code.
+    ///
+    /// # Errors
+    /// When the types of its functions are not those of the world.
+    pub fn new(
+        engine: &Engine,
+        plugin: &str,
+        digest: Digest,
+        outline: &Outline,
+        component: &Component,
+    ) -> Result<Version, Refused> {
+        let pre = engine.linker().instantiate_pre(component).map_err(|error| Refused::Mismatch(one_line(&error)))?;
         let exports = v1::PluginIndices::new(&pre).map_err(|error| Refused::Mismatch(one_line(&error)))?;
         let init = component
             .get_export_index(None, v1::LIFECYCLE)
             .and_then(|lifecycle| component.get_export_index(Some(&lifecycle), "init"));
-        let keeps_state = imports_cache(engine, &component);
-        Ok(Version { plugin: plugin.to_owned(), digest: Digest::of(bytes), pre, exports, init, keeps_state })
+        let interfaces = outline.interfaces();
+        Ok(Version { plugin: plugin.to_owned(), digest, pre, exports, init, interfaces })
     }
 
     pub fn plugin(&self) -> &str {
@@ -111,7 +160,12 @@ impl Version {
 
     /// Whether it can keep anything from one record to the next: it imports the cache.
     pub fn keeps_state(&self) -> bool {
-        self.keeps_state
+        self.interfaces.contains("gregor:plugin/cache")
+    }
+
+    /// The interfaces that it imports, without their versions.
+    pub fn interfaces(&self) -> &BTreeSet<String> {
+        &self.interfaces
     }
 
     pub(super) fn init(&self) -> Option<ComponentExportIndex> {
@@ -128,70 +182,20 @@ impl Version {
     }
 }
 
-/// What can be told from the first bytes. The preamble of a core module and of
-/// a component differ in their fifth to eighth (component model, Binary.md).
-fn check_bytes(bytes: &[u8], max_size: u64) -> Result<(), Refused> {
-    if bytes.is_empty() {
-        return Err(Refused::Empty);
-    }
-    if bytes.len() as u64 > max_size {
-        return Err(Refused::TooLarge { bytes: bytes.len() as u64, limit: max_size });
-    }
-    match wasmtime::Engine::detect_precompiled(bytes) {
-        Some(Precompiled::Module | Precompiled::Component) => return Err(Refused::Precompiled),
-        None => {}
-    }
-    match bytes.strip_prefix(b"\0asm") {
-        None => Err(Refused::NotWasm),
-        Some([1, 0, 0, 0, ..]) => Err(Refused::CoreModule),
-        Some(_) => Ok(()),
-    }
-}
-
-fn check_exports(engine: &Engine, component: &Component) -> Result<(), Refused> {
-    let kind = component.component_type();
-    let names: Vec<&str> = kind.exports(engine.wasmtime()).map(|(name, _)| name).collect();
-    let processor = names.iter().find_map(|name| Some((name, name.strip_prefix(v1::PROCESSOR)?.strip_prefix('@')?)));
-    match processor {
-        Some((_, version)) if version.starts_with("1.") => Ok(()),
-        Some((name, _)) => Err(Refused::WrongMajor((*name).to_owned())),
-        None if names.is_empty() => Err(Refused::NoProcessor("nothing".into())),
-        None => Err(Refused::NoProcessor(names.join(", "))),
-    }
-}
-
-fn imports_cache(engine: &Engine, component: &Component) -> bool {
-    component.component_type().imports(engine.wasmtime()).any(|(name, _)| name.starts_with("gregor:plugin/cache@"))
-}
-
-fn check_imports(engine: &Engine, component: &Component) -> Result<(), Refused> {
-    const OFFERED: [&str; 11] = [
-        "gregor:plugin/types@1.",
-        "gregor:plugin/cache@1.",
-        "gregor:plugin/timers@1.",
-        "gregor:plugin/metrics@1.",
-        "wasi:logging/logging@0.1.0-draft",
-        "wasi:config/store@0.2.0-draft",
-        "wasi:cli/",
-        "wasi:clocks/",
-        "wasi:io/",
-        "wasi:random/",
-        "wasi:filesystem/",
-    ];
-    let kind = component.component_type();
-    let missing: Vec<String> = kind
-        .imports(engine.wasmtime())
-        .filter(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)))
-        .map(|(name, _)| name)
-        .filter(|name| !name.starts_with("wasi:sockets/") && !OFFERED.iter().any(|offered| name.starts_with(offered)))
-        .map(|name| format!("`{name}`"))
-        .collect();
-    match missing.is_empty() {
-        true => Ok(()),
-        false => Err(Refused::Import { imports: missing.join(", ") }),
-    }
-}
-
-fn one_line(error: &wasmtime::Error) -> String {
+pub(super) fn one_line(error: &wasmtime::Error) -> String {
     format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_is_read_back_from_its_text_and_from_nothing_else() {
+        let digest = Digest::of(b"plugin");
+        assert_eq!(Digest::try_from(digest.to_string()), Ok(digest));
+        for text in [digest.short(), digest.to_string().to_uppercase(), "g".repeat(64), "é".repeat(32)] {
+            assert!(Digest::try_from(text).is_err());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! One wasmtime engine for the process: settings, the pool of instances and
 //! the thread that moves epochs.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -44,20 +45,20 @@ impl Engine {
             .max_tables_per_component(4)
             .table_elements(TABLE_ELEMENTS)
             .max_memory_size(usize::try_from(memory).unwrap_or(usize::MAX));
-        let mut config = Config::new();
-        config
-            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-            .epoch_interruption(true)
-            .max_wasm_stack(GUEST_STACK)
-            .cranelift_opt_level(OptLevel::Speed)
-            .wasm_memory64(false)
-            .wasm_multi_memory(false);
+        let mut config = settings();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         let engine = wasmtime::Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         imports::add_to_linker(&mut linker)?;
         wasi::add_to_linker(&mut linker)?;
         let ticker = Ticker::start(engine.clone())?;
         Ok(Engine { engine, linker: Arc::new(linker), _ticker: Arc::new(ticker) })
+    }
+
+    /// Names what compiled code depends on besides its component: the version
+    /// of wasmtime, its settings, this machine's kind of processor.
+    pub fn code_id(&self) -> u64 {
+        code_id(&self.engine)
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -73,6 +74,37 @@ impl Engine {
     pub(super) fn ticks(timeout: Duration) -> u64 {
         timeout.as_millis().div_ceil(EPOCH.as_millis()) as u64 + 1
     }
+}
+
+/// All that compiled code depends on: the host and the process that compiles
+/// for it have the very same.
+fn settings() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .max_wasm_stack(GUEST_STACK)
+        .cranelift_opt_level(OptLevel::Speed)
+        .wasm_memory64(false)
+        .wasm_multi_memory(false);
+    config
+}
+
+/// Compiles `bytes` for an engine whose code has this `code_id`. Reserves no
+/// pool, so that it fits a process whose address space is bounded.
+///
+/// # Errors
+/// What wasmtime says of the component, or that this process would compile for
+/// another engine than asked.
+pub fn precompile(bytes: &[u8], for_code_id: u64) -> wasmtime::Result<Vec<u8>> {
+    let engine = wasmtime::Engine::new(&settings())?;
+    wasmtime::ensure!(code_id(&engine) == for_code_id, "the host was built from another version than its compiler");
+    engine.precompile_component(bytes)
+}
+
+fn code_id(engine: &wasmtime::Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Moves the engine's epoch until dropped.

@@ -1,11 +1,15 @@
 //! Everything that touches wasmtime.
 //!
-//! [`Engine`] compiles and limits; [`Version`] is one checked, compiled
-//! artefact; [`Instance`] is a live copy of it for one task; [`Failure`] says
-//! why a call gave no outputs. `imports` and `wasi` are what a plugin can call.
+//! [`Engine`] limits; [`Outline`] is what a component says of itself before it
+//! is compiled, in a process apart ([`Compiler`]) whose code is kept
+//! ([`CodeFolder`]); [`Version`] is one checked, compiled artefact; [`Instance`]
+//! is a live copy of it for one task; [`Failure`] says why a call gave no
+//! outputs. `imports` and `wasi` are what a plugin can call.
 
 pub mod abi;
 mod artefact;
+mod code;
+pub mod compiler;
 mod counts;
 mod engine;
 mod failure;
@@ -13,10 +17,14 @@ mod imports;
 mod instance;
 mod limits;
 mod lines;
+mod outline;
 mod wasi;
 
 pub use artefact::{Digest, Refused, Version};
+pub use code::{CodeFolder, Source};
+pub use compiler::Compiler;
 pub use counts::Counts;
 pub use engine::Engine;
 pub use failure::Failure;
 pub use instance::{Emitted, EmittedHeader, Instance, Scope};
+pub use outline::Outline;

@@ -236,6 +236,8 @@ impl Worker {
                     if self.committer.is_begun() {
                         self.commit()?;
                     }
+                    // What the old version did is counted as its own.
+                    self.publish();
                     let swapped = self.swap(&version);
                     // Nobody waits for it any more when the deployment was given up.
                     let _ = answer.send(swapped);

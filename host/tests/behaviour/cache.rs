@@ -4,7 +4,7 @@
 use gregor::plugin::Digest;
 
 use crate::support::extra::{Line, Topics, revised, stage};
-use crate::support::{Pipeline, Setup, kafka, plugin, until};
+use crate::support::{Host, Pipeline, Setup, kafka, plugin, until};
 
 /// Sends the commands of `dialogue` as one record and compares each answer.
 fn converse(line: &Line, partition: i32, dialogue: &[(&str, &str)]) {
@@ -150,11 +150,13 @@ fn a_stage_does_not_see_the_entries_of_the_one_before_and_a_swap_keeps_them() {
     let topics = Topics::new(1);
     let stages = topics.pipeline().stage(stage("script", "")).stage(stage("second", ""));
     let setup = Setup::new().plugin("second", &plugin("echo")).pipeline(stages);
-    let line = Line::run(topics, setup);
+    let host = Host::spawn_with(&setup.write(), "one", &[], &[("GREGOR__HOST__ADMIN_TOKEN", "s3cret")]);
+    let line = Line::of(topics, setup, host);
     assert_eq!(line.ask(0, "set command get\nset k x"), "ok\nok");
     assert_eq!(line.ask(0, "get-many command k"), "get x");
     assert_eq!(line.ask(0, "set x get"), "ok");
-    line.setup.put("second", &plugin("script"));
+    // The script imports the cache and the echo does not.
+    assert_eq!(line.host.post("/api/v1/plugins/second?approve=true", "s3cret", &plugin("script")).0, 200);
     // The first stage's entries make the command `get k` of it for the second.
     until("the second stage runs the script", || line.ask(0, "get-many x k") == "none");
     line.setup.put("script", &revised(&plugin("script")));

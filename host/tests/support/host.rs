@@ -21,6 +21,8 @@ pub struct Host {
     child: Child,
     id: String,
     log: PathBuf,
+    /// Of its admin server, where the environment sets one.
+    token: Option<String>,
 }
 
 impl Host {
@@ -48,7 +50,8 @@ impl Host {
             .stderr(file)
             .spawn()
             .expect("the binary runs");
-        Host { child, id: id.to_owned(), log }
+        let token = environment.iter().find(|(name, _)| *name == "GREGOR__HOST__ADMIN_TOKEN");
+        Host { child, id: id.to_owned(), log, token: token.map(|(_, token)| (*token).to_owned()) }
     }
 
     /// Waits until every worker is a member of the group and reaches the broker.
@@ -72,8 +75,28 @@ impl Host {
             .timeout_global(Some(ANSWER))
             .build()
             .into();
-        let mut answer = agent.get(format!("http://{address}{route}")).call().ok()?;
+        let mut request = agent.get(format!("http://{address}{route}"));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let mut answer = request.call().ok()?;
         Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
+    }
+
+    /// As [`Host::ask`], by a POST with the admin token and a body.
+    #[track_caller]
+    pub fn post(&self, route: &str, token: &str, body: &[u8]) -> (u16, Value) {
+        let address = eventually("an admin server", || self.admin());
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .into();
+        let request = agent.post(format!("http://{address}{route}")).header("authorization", format!("Bearer {token}"));
+        let mut answer = request.header("expect", "100-continue").send(body).expect("the admin API answers");
+        let text = answer.body_mut().read_to_string().expect("a body");
+        (answer.status().as_u16(), serde_json::from_str(&text).expect("the API answers with JSON"))
     }
 
     /// Where the admin server listens, once the log says so.

@@ -22,6 +22,7 @@ pub struct Setup {
     host: Vec<String>,
     kafka: Vec<String>,
     delivery: Vec<String>,
+    plugins: Vec<String>,
     redis: Option<String>,
     pipelines: Vec<Pipeline>,
 }
@@ -53,6 +54,7 @@ impl Setup {
             host: Vec::new(),
             kafka: Vec::new(),
             delivery: Vec::new(),
+            plugins: Vec::new(),
             redis: None,
             pipelines: Vec::new(),
         }
@@ -89,6 +91,12 @@ impl Setup {
     /// A line of `[delivery]`; `value` as TOML.
     pub fn delivery(mut self, key: &str, value: &str) -> Setup {
         self.delivery.push(format!("{key} = {value}"));
+        self
+    }
+
+    /// A line of `[plugins]`; `value` as TOML.
+    pub fn plugins(mut self, key: &str, value: &str) -> Setup {
+        self.plugins.push(format!("{key} = {value}"));
         self
     }
 
@@ -151,6 +159,8 @@ impl Setup {
         lines.extend(self.host.iter().cloned());
         lines.push("[delivery]".to_owned());
         lines.extend(self.delivery.iter().cloned());
+        lines.push("[plugins]".to_owned());
+        lines.extend(self.plugins.iter().cloned());
         if let Some(url) = &self.redis {
             lines.extend(["[redis]".to_owned(), format!("url = {url:?}")]);
         }
@@ -188,6 +198,11 @@ impl Setup {
     #[cfg(debug_assertions)]
     pub fn spawn_to_crash(&self, id: &str, step: &str) -> Host {
         Host::spawn_with(&self.write(), id, &[], &[("GREGOR_CRASH_AT", step)])
+    }
+
+    /// What the host `id` keeps on its disk.
+    pub fn data(&self, id: &str) -> PathBuf {
+        self.path().join(data_dir(id))
     }
 
     /// Deletes what the host `id` has on its disk: its next one is another machine.

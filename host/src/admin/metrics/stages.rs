@@ -9,6 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncod
 use prometheus_client::metrics::MetricType;
 
 use super::own::Own;
+use crate::deploy::Calls;
 use crate::task::{BUCKETS, CallTimes, Tally};
 
 /// Kinds of failure that end an instance.
@@ -78,6 +79,23 @@ impl Stages {
         for (kind, count) in tally.dead_letters {
             *totals.dead_letters.entry(kind).or_default() += count;
         }
+    }
+}
+
+impl Stages {
+    /// Calls so far, as of each worker's last commit. Failures are the
+    /// plugin's own, never those of the host's state.
+    pub fn calls<'a>(&self, stages: impl Iterator<Item = (&'a str, &'a str)>) -> Calls {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = Calls::default();
+        for (pipeline, stage) in stages {
+            let labels = StageLabels { pipeline: pipeline.to_owned(), stage: stage.to_owned() };
+            let Some(totals) = all.stages.get(&labels) else { continue };
+            let failed: u64 = totals.failed.iter().filter(|(kind, _)| **kind != "state").map(|(_, count)| count).sum();
+            calls.failed += failed;
+            calls.all += totals.ok + failed;
+        }
+        calls
     }
 }
 

@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use super::Status;
 use crate::admin::views::{Views, behind, sorted};
+use crate::clock::wall_ms;
+use crate::deploy::Kept;
+use crate::plugin::Version;
 use crate::record::TopicPartition;
 use crate::state::StoreId;
 use crate::task::View;
@@ -86,7 +89,7 @@ pub fn partitions(views: &Views) -> Vec<Partition> {
 }
 
 /// An entry of `/api/v1/plugins`: the version of a plugin that is in force.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct PluginStatus {
     pub plugin: String,
     /// Of the version in force.
@@ -95,6 +98,54 @@ pub struct PluginStatus {
     pub since: u64,
     /// Why the last version offered was refused, if it was.
     pub refused: Option<String>,
+    /// Those that were in force before and are kept, and the one that is.
+    #[serde(skip)]
+    pub versions: Vec<Kept>,
+}
+
+impl PluginStatus {
+    /// Of the version in force, the last of `versions`.
+    pub fn running(version: &Version, versions: Vec<Kept>) -> PluginStatus {
+        PluginStatus {
+            plugin: version.plugin().to_owned(),
+            digest: version.digest().to_string(),
+            since: versions.last().map_or_else(wall_ms, |kept| kept.since),
+            refused: None,
+            versions,
+        }
+    }
+}
+
+/// `/api/v1/plugins/{plugin}`: one plugin, and its versions, newest first.
+#[derive(Serialize)]
+pub struct Plugin<'a> {
+    #[serde(flatten)]
+    status: &'a PluginStatus,
+    versions: Vec<KeptVersion<'a>>,
+}
+
+#[derive(Serialize)]
+struct KeptVersion<'a> {
+    digest: String,
+    bytes: u64,
+    since: u64,
+    by: &'a str,
+    imports: Vec<&'a str>,
+    rolled_back: bool,
+}
+
+impl<'a> From<&'a PluginStatus> for Plugin<'a> {
+    fn from(status: &'a PluginStatus) -> Plugin<'a> {
+        let version = |kept: &'a Kept| KeptVersion {
+            digest: kept.digest.to_string(),
+            bytes: kept.bytes,
+            since: kept.since,
+            by: &kept.by,
+            imports: kept.imports.iter().map(String::as_str).collect(),
+            rolled_back: kept.rolled_back,
+        };
+        Plugin { status, versions: status.versions.iter().rev().map(version).collect() }
+    }
 }
 
 /// `/api/v1/plugins`: all plugins, by name.

@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
 
 use crate::admin::fixture::Served;
+use crate::deploy::Kept;
+use crate::plugin::Digest;
 
 struct Answer {
     status: u16,
@@ -141,7 +143,7 @@ fn every_route_of_the_first_page_is_there() {
     served.join();
     let page = get(&served, "/");
     let routes: Vec<_> = page.body.lines().filter_map(|line| line.strip_prefix("GET ")).collect();
-    assert_eq!(routes.len(), 8, "{}", page.body);
+    assert_eq!(routes.len(), 9, "{}", page.body);
     for route in routes.into_iter().filter(|route| !route.contains('{')) {
         let route = route.split_whitespace().next().unwrap();
         assert_eq!(get(&served, route).status, 200, "{route}");
@@ -223,6 +225,51 @@ fn a_question_about_state_that_makes_no_sense_is_told_what_does() {
     let (status, error) = ask("locations/last-location?key=1&partition=3");
     assert_eq!(status, 404);
     assert!(error.contains("partition 3 is not on this host"), "{error}");
+}
+
+#[test]
+fn a_plugin_is_shown_with_its_versions_newest_first() {
+    let served = Served::start(None);
+    let kept = |name: &str, since| Kept {
+        digest: Digest::of(name.as_bytes()),
+        bytes: 5,
+        since,
+        by: "folder".to_owned(),
+        imports: ["gregor:plugin/cache".to_owned()].into(),
+        rolled_back: false,
+    };
+    served.status.plugins.get_mut("last-location").unwrap().versions = vec![kept("a", 1), kept("b", 2)];
+    let plugin = get(&served, "/api/v1/plugins/last-location").json();
+    assert_eq!(plugin["plugin"], "last-location");
+    let expected = json!({
+        "digest": Digest::of(b"b").to_string(), "bytes": 5, "since": 2, "by": "folder",
+        "imports": ["gregor:plugin/cache"], "rolled_back": false,
+    });
+    assert_eq!(plugin["versions"][0], expected);
+    assert_eq!(plugin["versions"][1]["since"], 1);
+    let unknown = get(&served, "/api/v1/plugins/other");
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.json()["error"].as_str().unwrap().contains("this host has last-location"), "{}", unknown.body);
+}
+
+#[test]
+fn plugins_are_changed_by_those_with_a_token_only() {
+    let (open, guarded) = (Served::start(None), Served::start(Some("s3cret")));
+    for route in ["/api/v1/plugins/last-location", "/api/v1/plugins/last-location/rollback"] {
+        let refused = ask("POST", &format!("{}{route}", open.url), None);
+        assert_eq!(refused.status, 403, "{route}");
+        assert!(refused.json()["error"].as_str().unwrap().contains("`host.admin-token`"), "{}", refused.body);
+        let url = format!("{}{route}", guarded.url);
+        assert_eq!(ask("POST", &url, None).status, 401, "{route}");
+        assert_eq!(ask("POST", &url, Some("Bearer wrong")).status, 401, "{route}");
+        assert_eq!(ask("POST", &format!("{url}?aprove=true"), Some("Bearer s3cret")).status, 400, "{route}");
+        // The fixture has nobody who deploys.
+        assert_eq!(ask("POST", &url, Some("Bearer s3cret")).status, 503, "{route}");
+    }
+    let unknown = ask("POST", &format!("{}/api/v1/plugins/other", guarded.url), Some("Bearer s3cret"));
+    assert_eq!(unknown.status, 404);
+    let got = ask("GET", &format!("{}/api/v1/plugins/last-location/rollback", guarded.url), Some("Bearer s3cret"));
+    assert_eq!((got.status, &got.json()["error"]), (405, &json!("this route only answers POST")));
 }
 
 #[test]

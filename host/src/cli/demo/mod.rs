@@ -51,7 +51,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::start()?;
     println!("A Kafka cluster runs in this process at {} (librdkafka's mock).", cluster.bootstrap());
     println!("Topic {}: {PARTITIONS} partitions, key patientId.\n", cluster::SOURCE);
-    let host = Host::start(config(&cluster, folder.path())?, Options::default())?;
+    let host = Host::start(config(&cluster, folder.path())?, Options { apart: true, ..Options::default() })?;
     wait_for("every partition to have a worker", || host.views().len() == PARTITIONS as usize)?;
     println!("{WORKERS} workers joined the group; each partition has one home:");
     println!("{}\n", homes(&host));

@@ -141,10 +141,24 @@ gregor.toml:5: host.admin: 0.0.0.0:9640 can be reached from other machines, and 
 }
 
 #[test]
-fn what_is_not_built_yet_says_so() {
+fn trusted_keys_are_public_keys() {
+    let key = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+    let config = accepted(&with_table(&format!("[plugins]\ntrusted-keys = [\"{key}\"]")), &[]);
+    assert_eq!(config.plugins.trusted_keys.len(), 1);
     let line = problem(&with_table("[plugins]\ntrusted-keys = [\"k\"]"));
-    let place = "gregor.toml:5: plugins.trusted-keys: signatures are not checked";
-    assert!(line.starts_with(place) && line.contains(" in this version"), "{line}");
+    assert!(line.starts_with("gregor.toml:5: plugins.trusted-keys[0]: is no public key for ed25519; "), "{line}");
+}
+
+#[test]
+fn shares_are_whole_percents() {
+    for (written, percent) in [("0%", 0), ("5%", 5), ("100%", 100)] {
+        let config = accepted(&with_table(&format!("[plugins]\nmax-failure-rate = \"{written}\"")), &[]);
+        assert_eq!(config.plugins.probation.max_failure_percent, percent);
+    }
+    for bad in ["\"101%\"", "\"5\"", "0.05", "\"5 percent\"", "5"] {
+        let line = problem(&with_table(&format!("[plugins]\nmax-failure-rate = {bad}")));
+        assert!(line.starts_with("gregor.toml:5: plugins.max-failure-rate: ") && line.contains('%'), "{line}");
+    }
 }
 
 #[test]

@@ -29,7 +29,18 @@ fn every_key_of_the_example_is_read() {
         config.delivery,
         Delivery { guarantee: Guarantee::AtLeastOnce, commit_interval: Duration::from_millis(500) }
     );
-    assert_eq!(config.plugins, Plugins { dir: "/srv/plugins".into(), max_size: 16 << 20, trusted_keys: vec![] });
+    assert_eq!(
+        config.plugins,
+        Plugins {
+            dir: "/srv/plugins".into(),
+            max_size: 16 << 20,
+            trusted_keys: vec![],
+            compile_timeout: Duration::from_secs(30),
+            compile_memory: 2 << 30,
+            keep_versions: 3,
+            probation: Probation { time: Duration::from_secs(300), max_failure_percent: 5 },
+        }
+    );
     let [locations, plain] = &config.pipelines[..] else { panic!("two pipelines") };
     assert_eq!(locations.name, "locations");
     assert_eq!(locations.source, "locations");

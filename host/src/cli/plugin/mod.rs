@@ -1,0 +1,56 @@
+//! `gregor plugin`: a look at a component, keys and signatures, and what is
+//! asked of a running host about versions.
+
+mod check;
+mod keys;
+mod versions;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::api::REFUSED;
+use crate::plugin::compiler;
+
+#[derive(Subcommand)]
+pub enum PluginCommand {
+    Check(check::CheckArgs),
+    Keygen(keys::KeygenArgs),
+    Sign(keys::SignArgs),
+    Verify(keys::VerifyArgs),
+    List(versions::ListArgs),
+    Deploy(versions::DeployArgs),
+    History(versions::HistoryArgs),
+    Rollback(versions::RollbackArgs),
+}
+
+pub fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        PluginCommand::Check(args) => check::run(&args),
+        PluginCommand::Keygen(args) => keys::keygen(&args),
+        PluginCommand::Sign(args) => keys::sign(&args),
+        PluginCommand::Verify(args) => keys::verify(&args),
+        PluginCommand::List(args) => versions::list(&args),
+        PluginCommand::Deploy(args) => versions::deploy(&args),
+        PluginCommand::History(args) => versions::history(&args),
+        PluginCommand::Rollback(args) => versions::roll_back(&args),
+    }
+}
+
+/// What the compiling process is told; the component is its standard input.
+#[derive(clap::Args)]
+pub struct CompileArgs {
+    code_id: u64,
+    memory: u64,
+    cpu_seconds: u64,
+}
+
+pub fn compile(args: &CompileArgs) -> ExitCode {
+    match compiler::serve(args.code_id, args.memory, args.cpu_seconds) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(compiler::REFUSED)
+        }
+    }
+}

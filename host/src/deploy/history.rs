@@ -1,0 +1,331 @@
+//! The versions that were in force, kept for a rollback and for a restart.
+//!
+//! ```text
+//! <data-dir>/versions/<plugin>/index.json        which, when, and which is in force
+//!                              <digest>.wasm     the component as it was deployed
+//! ```
+//!
+//! The index is read anew for each change: deploys are rare, and what stands on
+//! disk is what the next start finds.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use crate::plugin::Digest;
+
+const INDEX: &str = "index.json";
+/// Version of the index's format.
+const FORMAT: u32 = 1;
+
+/// A version that was in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Kept {
+    pub digest: Digest,
+    pub bytes: u64,
+    /// When it came into force last, in milliseconds since the Unix epoch.
+    pub since: u64,
+    /// Who brought it into force.
+    pub by: String,
+    /// The interfaces that it imports, without their versions.
+    pub imports: BTreeSet<String>,
+    /// Whether it was rolled back: no rollback goes there unless it is named.
+    pub rolled_back: bool,
+}
+
+/// A plugin's versions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Index {
+    format: u32,
+    /// The file in the plugins' folder as it was when a version last came into
+    /// force: it is not deployed again by itself.
+    pub passed_over: Option<Digest>,
+    /// By when they came into force; the last is in force.
+    pub versions: Vec<Kept>,
+}
+
+impl Index {
+    fn new() -> Index {
+        Index { format: FORMAT, passed_over: None, versions: Vec::new() }
+    }
+
+    /// The version in force.
+    pub fn active(&self) -> Option<&Kept> {
+        self.versions.last()
+    }
+
+    /// Brings a version into force, in the place of an earlier entry of it.
+    fn activate(&mut self, kept: Kept, passed_over: Option<Digest>, keep: usize) {
+        self.versions.retain(|known| known.digest != kept.digest);
+        self.versions.push(kept);
+        self.passed_over = passed_over;
+        self.versions.drain(..self.versions.len().saturating_sub(keep));
+    }
+
+    /// The version to go back to: the one whose digest begins with `to`, else
+    /// the last one in force before that was not rolled back itself.
+    ///
+    /// # Errors
+    /// When there is none, or several; the error names those there are.
+    pub fn target(&self, to: Option<&str>) -> Result<&Kept, Refusal> {
+        let Some((_, before)) = self.versions.split_last() else {
+            return Err(Refusal::NoVersion("none is kept".to_owned()));
+        };
+        let Some(to) = to else {
+            return before.iter().rev().find(|kept| !kept.rolled_back).ok_or_else(|| {
+                let named = "those that were rolled back have to be named with `--to`";
+                Refusal::NoVersion(match before {
+                    [] => "only the one in force is kept".to_owned(),
+                    _ => format!("{named}: {}", digests(before)),
+                })
+            });
+        };
+        let mut named = self.versions.iter().filter(|kept| kept.digest.to_string().starts_with(to));
+        match (named.next(), named.next()) {
+            (Some(kept), None) if !to.is_empty() => Ok(kept),
+            (None, _) => Err(Refusal::NoVersion(format!("{to:?} begins none of {}", digests(&self.versions)))),
+            _ => Err(Refusal::NoVersion(format!("{to:?} begins several of {}", digests(&self.versions)))),
+        }
+    }
+}
+
+fn digests(versions: &[Kept]) -> String {
+    versions.iter().map(|kept| kept.digest.short()).collect::<Vec<_>>().join(", ")
+}
+
+/// The folder of all plugins' versions.
+#[derive(Clone, Debug)]
+pub struct History {
+    dir: PathBuf,
+    keep: usize,
+}
+
+impl History {
+    /// Keeps `keep` versions of each plugin, the one in force among them.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(dir: PathBuf, keep: usize) -> io::Result<History> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+        Ok(History { dir, keep })
+    }
+
+    /// The versions of `plugin`; none where it never ran here.
+    ///
+    /// # Errors
+    /// When they cannot be read, or another Gregor wrote them.
+    pub fn of(&self, plugin: &str) -> io::Result<Index> {
+        let path = self.folder(plugin).join(INDEX);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Index::new()),
+            Err(error) => return Err(told(&path, &error)),
+        };
+        let index: Index = serde_json::from_slice(&text).map_err(|error| told(&path, &error))?;
+        if index.format != FORMAT {
+            return Err(told(&path, &"another version of Gregor wrote it"));
+        }
+        Ok(index)
+    }
+
+    /// Keeps a version's bytes and brings it into force for the next start;
+    /// what was in force before. The caller swaps the workers, or
+    /// [restores](History::restore) the index.
+    ///
+    /// # Errors
+    /// When it is not all on disk: then nothing has changed.
+    pub fn activate(
+        &self,
+        plugin: &str,
+        kept: Kept,
+        component: &[u8],
+        passed_over: Option<Digest>,
+        rolls_back: bool,
+    ) -> io::Result<Index> {
+        let before = self.of(plugin)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(self.folder(plugin))?;
+        let file = self.file(plugin, kept.digest);
+        if self.read(plugin, kept.digest).is_err() {
+            write(&file, component)?;
+        }
+        let mut after = before.clone();
+        if let Some(left) = after.versions.last_mut().filter(|_| rolls_back) {
+            left.rolled_back = true;
+        }
+        after.activate(kept, passed_over, self.keep);
+        self.restore(plugin, &after)?;
+        Ok(before)
+    }
+
+    /// # Errors
+    /// When the index is not on disk.
+    pub fn restore(&self, plugin: &str, index: &Index) -> io::Result<()> {
+        write(&self.folder(plugin).join(INDEX), &serde_json::to_vec_pretty(index)?)
+    }
+
+    /// A version's bytes, as they were deployed.
+    ///
+    /// # Errors
+    /// When they cannot be read or are not the ones.
+    pub fn read(&self, plugin: &str, digest: Digest) -> io::Result<Vec<u8>> {
+        let path = self.file(plugin, digest);
+        let bytes = fs::read(&path).map_err(|error| told(&path, &error))?;
+        if Digest::of(&bytes) != digest {
+            return Err(told(&path, &"it is not what was written"));
+        }
+        Ok(bytes)
+    }
+
+    /// Removes the bytes of versions that no index names any more; the digests
+    /// of those that are left.
+    pub fn tidy(&self, plugins: &[String]) -> HashSet<Digest> {
+        let mut known = HashSet::new();
+        for plugin in plugins {
+            // What cannot be read now is left alone.
+            let Ok(index) = self.of(plugin) else { continue };
+            let digests: HashSet<Digest> = index.versions.iter().map(|kept| kept.digest).collect();
+            for entry in fs::read_dir(self.folder(plugin)).into_iter().flatten().flatten() {
+                let path = entry.path();
+                let digest = path.file_stem().and_then(|stem| Digest::try_from(stem.to_str()?.to_owned()).ok());
+                if digest.is_some_and(|digest| !digests.contains(&digest))
+                    && let Err(error) = fs::remove_file(&path)
+                {
+                    tracing::warn!(%error, "{} cannot be removed", path.display());
+                }
+            }
+            known.extend(digests);
+        }
+        known
+    }
+
+    fn folder(&self, plugin: &str) -> PathBuf {
+        self.dir.join(plugin)
+    }
+
+    fn file(&self, plugin: &str, digest: Digest) -> PathBuf {
+        self.folder(plugin).join(format!("{digest}.wasm"))
+    }
+}
+
+/// Writes a whole file or none: by a rename, once it is on disk.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+fn told(path: &Path, problem: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: {problem}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(name: &str) -> Kept {
+        Kept {
+            digest: Digest::of(name.as_bytes()),
+            bytes: name.len() as u64,
+            since: 1,
+            by: "folder".to_owned(),
+            imports: BTreeSet::new(),
+            rolled_back: false,
+        }
+    }
+
+    fn history(dir: &Path) -> History {
+        History::open(dir.join("versions"), 3).unwrap()
+    }
+
+    fn activate(history: &History, name: &str, rolls_back: bool) {
+        history.activate("p", kept(name), name.as_bytes(), None, rolls_back).unwrap();
+    }
+
+    fn target(history: &History, to: Option<&str>) -> Result<Digest, String> {
+        history.of("p").unwrap().target(to).map(|kept| kept.digest).map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn each_rollback_goes_one_further_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path());
+        assert!(target(&history, None).unwrap_err().contains("none is kept"));
+        activate(&history, "a", false);
+        assert!(target(&history, None).unwrap_err().contains("only the one in force"));
+        activate(&history, "b", false);
+        activate(&history, "c", false);
+        assert_eq!(target(&history, None), Ok(Digest::of(b"b")));
+        activate(&history, "b", true);
+        assert_eq!(target(&history, None), Ok(Digest::of(b"a")));
+        activate(&history, "a", true);
+        assert!(target(&history, None).unwrap_err().contains("`--to`"));
+        // One that was rolled back is a version like any other once it is back.
+        activate(&history, "c", false);
+        assert_eq!(target(&history, None), Ok(Digest::of(b"a")));
+    }
+
+    #[test]
+    fn a_version_is_named_by_the_beginning_of_its_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path());
+        ["a", "b", "c"].iter().for_each(|name| activate(&history, name, false));
+        let a = Digest::of(b"a");
+        assert_eq!(target(&history, Some(&a.short())), Ok(a));
+        assert!(target(&history, Some("")).unwrap_err().contains("several"));
+        let missing = target(&history, Some("xyz")).unwrap_err();
+        assert!(missing.contains(&a.short()), "{missing}");
+    }
+
+    #[test]
+    fn the_last_versions_are_kept_and_their_bytes_with_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path());
+        ["a", "b", "c", "d"].iter().for_each(|name| activate(&history, name, false));
+        let known = history.tidy(&["p".to_owned()]);
+        assert_eq!(known, ["b", "c", "d"].map(|name| Digest::of(name.as_bytes())).into());
+        assert!(history.read("p", Digest::of(b"a")).is_err());
+        assert_eq!(history.read("p", Digest::of(b"b")).unwrap(), b"b");
+        assert_eq!(history.of("p").unwrap().active().unwrap().digest, Digest::of(b"d"));
+    }
+
+    #[test]
+    fn bytes_that_were_altered_are_not_given_and_are_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path());
+        activate(&history, "a", false);
+        fs::write(history.file("p", Digest::of(b"a")), "x").unwrap();
+        assert!(history.read("p", Digest::of(b"a")).unwrap_err().to_string().contains("not what was written"));
+        activate(&history, "a", false);
+        assert_eq!(history.read("p", Digest::of(b"a")).unwrap(), b"a");
+    }
+
+    #[test]
+    fn an_index_can_be_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path());
+        activate(&history, "a", false);
+        let before = history.activate("p", kept("b"), b"b", Some(Digest::of(b"b")), false).unwrap();
+        assert_eq!(history.of("p").unwrap().passed_over, Some(Digest::of(b"b")));
+        history.restore("p", &before).unwrap();
+        assert_eq!(history.of("p").unwrap(), before);
+    }
+
+    #[test]
+    fn a_damaged_index_is_an_error_and_no_empty_history() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path());
+        activate(&history, "a", false);
+        fs::write(history.folder("p").join(INDEX), "{").unwrap();
+        assert!(history.of("p").unwrap_err().to_string().contains("p/index.json"));
+    }
+}

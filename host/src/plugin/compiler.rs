@@ -1,0 +1,167 @@
+//! Compiles components in a process apart: the compiler's memory is gone with
+//! it, and a component made to take for ever or all memory takes down that
+//! process and not the host.
+//!
+//! The child is the host's own binary. It has no path and no environment, so no
+//! secret either: the component comes on its standard input, the code goes out
+//! on its standard output, one line of error on its standard error.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
+
+use super::Refused;
+use super::engine;
+
+/// The subcommand that the child runs.
+pub const SUBCOMMAND: &str = "compile-plugin";
+/// The child's exit code for a component that the compiler refuses.
+pub const REFUSED: u8 = 4;
+/// Bytes of the child's last words that are read.
+const LAST_WORDS: u64 = 4 << 10;
+const LOOK: Duration = Duration::from_millis(5);
+/// What Rust's runtime, the kernel and wasmtime say when there is no memory left.
+const OUT_OF_MEMORY: [&str; 3] = ["memory allocation of", "Cannot allocate memory", "out of memory"];
+
+/// What one compilation may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub time: Duration,
+    /// Bytes of address space.
+    pub memory: u64,
+}
+
+/// How components become machine code.
+#[derive(Clone, Copy, Debug)]
+pub struct Compiler {
+    /// Whether this process is `gregor`, which knows the subcommand. Where it is
+    /// not, as in a test, it compiles itself, unbounded.
+    pub apart: bool,
+    pub bounds: Bounds,
+}
+
+impl Compiler {
+    /// Writes the code for `component` into the file `code`.
+    ///
+    /// # Errors
+    /// What the compiler says of it, a bound that it passed, or what the host lacks.
+    pub fn compile(&self, component: &[u8], code_id: u64, code: &mut File, folder: &Path) -> Result<(), Refused> {
+        if !self.apart {
+            let compiled = engine::precompile(component, code_id)
+                .map_err(|error| Refused::Invalid(super::artefact::one_line(&error)))?;
+            return code.write_all(&compiled).map_err(|error| Refused::NotCompiled(error.to_string()));
+        }
+        let mut child =
+            self.spawn(component, code_id, code, folder).map_err(|error| Refused::NotCompiled(error.to_string()))?;
+        let status = wait(&mut child, self.bounds.time).map_err(|error| Refused::NotCompiled(error.to_string()))?;
+        let Some(status) = status else { return Err(Refused::CompileTimeout(self.bounds.time)) };
+        self.judge(status, &last_words(&mut child))
+    }
+
+    fn spawn(&self, component: &[u8], code_id: u64, code: &File, folder: &Path) -> io::Result<Child> {
+        let mut input = tempfile::tempfile_in(folder)?;
+        input.write_all(component)?;
+        input.rewind()?;
+        let Bounds { time, memory } = self.bounds;
+        // The child's CPU time ends it where the host ended before it did.
+        Command::new(own_binary()?)
+            .arg(SUBCOMMAND)
+            .args([format!("{code_id}"), format!("{memory}"), format!("{}", time.as_secs() + 1)])
+            .env_clear()
+            .current_dir("/")
+            .stdin(input)
+            .stdout(code.try_clone()?)
+            .stderr(Stdio::piped())
+            .spawn()
+    }
+
+    fn judge(&self, status: ExitStatus, words: &str) -> Result<(), Refused> {
+        if status.success() {
+            return Ok(());
+        }
+        if OUT_OF_MEMORY.iter().any(|sign| words.contains(sign)) {
+            return Err(Refused::CompileMemory(self.bounds.memory));
+        }
+        match status.code() {
+            Some(code) if code == i32::from(REFUSED) => Err(Refused::Invalid(words.to_owned())),
+            _ => Err(Refused::Compiler(status.to_string())),
+        }
+    }
+}
+
+/// The child's part: bounds itself, then compiles.
+///
+/// # Errors
+/// What the compiler says of the component, in one line.
+pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64) -> Result<(), String> {
+    let told = |error: &dyn std::fmt::Display| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    for (resource, bound) in [(Resource::As, memory), (Resource::Cpu, cpu_seconds), (Resource::Core, 0)] {
+        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) }).map_err(|error| told(&error))?;
+    }
+    // Records go first. Neither is granted everywhere, and it compiles without.
+    let _ = nice(10);
+    // Where memory ends, the kernel is to end this process and not the host.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    let mut component = Vec::new();
+    io::stdin().read_to_end(&mut component).map_err(|error| told(&error))?;
+    let code = engine::precompile(&component, code_id).map_err(|error| super::artefact::one_line(&error))?;
+    io::stdout().write_all(&code).map_err(|error| told(&error))
+}
+
+/// Waits for the child; `None` where it was killed for taking too long.
+fn wait(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn last_words(child: &mut Child) -> String {
+    let mut words = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        // What cannot be read is missing from an error's text.
+        let _ = stderr.take(LAST_WORDS).read_to_end(&mut words);
+    }
+    String::from_utf8_lossy(&words).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The binary that runs, also after its file was replaced by another version's.
+fn own_binary() -> io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() { Ok(running.to_owned()) } else { std::env::current_exe() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    const COMPILER: Compiler =
+        Compiler { apart: true, bounds: Bounds { time: Duration::from_secs(7), memory: 1 << 30 } };
+
+    #[test]
+    fn the_end_of_the_child_is_told_by_its_cause() {
+        let exit = |code: i32| ExitStatus::from_raw(code << 8);
+        let signal = ExitStatus::from_raw;
+        let told = |status, words: &str| COMPILER.judge(status, words).map_err(|refused| refused.to_string());
+        assert_eq!(told(exit(0), ""), Ok(()));
+        assert!(told(exit(4), "type mismatch").unwrap_err().ends_with("does not run: type mismatch"));
+        assert!(told(signal(6), "memory allocation of 8 bytes failed").unwrap_err().contains("(1073741824 bytes)"));
+        assert!(told(exit(4), "Cannot allocate memory (os error 12)").unwrap_err().contains("compile-memory"));
+        assert!(told(signal(11), "").unwrap_err().contains("signal: 11"));
+        assert!(told(exit(101), "panicked").unwrap_err().contains("exit status: 101"));
+    }
+}

@@ -1,0 +1,144 @@
+//! What a component says of itself, read without compiling it: what it is
+//! refused for here costs no compilation.
+
+use std::collections::BTreeSet;
+
+use wasmparser::{ComponentTypeRef, Parser, Payload};
+use wasmtime::Precompiled;
+
+use super::Refused;
+use super::abi::v1;
+
+/// What a plugin may import. WASI without a file, a network, an environment or
+/// HTTP in it: language runtimes import it to start.
+const OFFERED: [&str; 12] = [
+    "gregor:plugin/types@1.",
+    "gregor:plugin/cache@1.",
+    "gregor:plugin/timers@1.",
+    "gregor:plugin/metrics@1.",
+    "wasi:logging/logging@0.1.0-draft",
+    "wasi:config/store@0.2.0-draft",
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:filesystem/",
+    "wasi:sockets/",
+];
+
+/// The names of a component's imports and exports.
+#[derive(Debug)]
+pub struct Outline {
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+impl Outline {
+    /// Reads `bytes`, and refuses what could not be a plugin of this host.
+    ///
+    /// # Errors
+    /// [`Refused`], with what to do.
+    pub fn read(bytes: &[u8], max_size: u64) -> Result<Outline, Refused> {
+        check_bytes(bytes, max_size)?;
+        let outline = Outline::parse(bytes).map_err(|error| Refused::Invalid(error.to_string()))?;
+        outline.check_exports()?;
+        outline.check_imports()?;
+        Ok(outline)
+    }
+
+    /// The interfaces that it imports, without their versions.
+    pub fn interfaces(&self) -> BTreeSet<String> {
+        let bare = |name: &String| name.split_once('@').map_or(name.as_str(), |(bare, _)| bare).to_owned();
+        self.imports.iter().map(bare).collect()
+    }
+
+    fn parse(bytes: &[u8]) -> wasmparser::Result<Outline> {
+        let mut outline = Outline { imports: Vec::new(), exports: Vec::new() };
+        let mut depth = 0_u32;
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload? {
+                // Components and modules inside it have names of their own.
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::ComponentImportSection(imports) if depth == 0 => {
+                    for import in imports {
+                        let import = import?;
+                        if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                            outline.imports.push(import.name.name.to_owned());
+                        }
+                    }
+                }
+                Payload::ComponentExportSection(exports) if depth == 0 => {
+                    for export in exports {
+                        outline.exports.push(export?.name.name.to_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(outline)
+    }
+
+    fn check_exports(&self) -> Result<(), Refused> {
+        let processor =
+            self.exports.iter().find_map(|name| Some((name, name.strip_prefix(v1::PROCESSOR)?.strip_prefix('@')?)));
+        match processor {
+            Some((_, version)) if version.starts_with("1.") => Ok(()),
+            Some((name, _)) => Err(Refused::WrongMajor(name.clone())),
+            None if self.exports.is_empty() => Err(Refused::NoProcessor("nothing".into())),
+            None => Err(Refused::NoProcessor(self.exports.join(", "))),
+        }
+    }
+
+    fn check_imports(&self) -> Result<(), Refused> {
+        let offered = |name: &&String| OFFERED.iter().any(|offered| name.starts_with(offered));
+        let missing: Vec<String> =
+            self.imports.iter().filter(|name| !offered(name)).map(|name| format!("`{name}`")).collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(Refused::Import { imports: missing.join(", ") }),
+        }
+    }
+}
+
+/// What can be told from the first bytes. The preamble of a core module and of
+/// a component differ in their fifth to eighth (component model, Binary.md).
+fn check_bytes(bytes: &[u8], max_size: u64) -> Result<(), Refused> {
+    if bytes.is_empty() {
+        return Err(Refused::Empty);
+    }
+    if bytes.len() as u64 > max_size {
+        return Err(Refused::TooLarge { bytes: bytes.len() as u64, limit: max_size });
+    }
+    match wasmtime::Engine::detect_precompiled(bytes) {
+        Some(Precompiled::Module | Precompiled::Component) => return Err(Refused::Precompiled),
+        None => {}
+    }
+    match bytes.strip_prefix(b"\0asm") {
+        None => Err(Refused::NotWasm),
+        Some([1, 0, 0, 0, ..]) => Err(Refused::CoreModule),
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_component_itself_without_versions() {
+        let outline = Outline::read(crate::demo_plugins()[1].1, 1 << 20).unwrap();
+        let interfaces = outline.interfaces();
+        assert!(interfaces.contains("gregor:plugin/cache"), "{interfaces:?}");
+        assert!(interfaces.iter().all(|name| !name.contains('@') && name.contains(':')), "{interfaces:?}");
+        assert!(outline.exports.iter().any(|name| name.starts_with("gregor:plugin/processor@1.")));
+    }
+
+    #[test]
+    fn whatever_is_cut_off_is_refused() {
+        let whole = crate::demo_plugins()[2].1;
+        for length in (0..whole.len()).step_by(997).chain([whole.len() - 1]) {
+            assert!(Outline::read(&whole[..length], 1 << 20).is_err(), "{length} of {} bytes", whole.len());
+        }
+    }
+}
