@@ -20,6 +20,7 @@ use crate::deploy::{self, Deployer, Loader, PluginStatuses, Watch};
 use crate::error::{HostError, WorkerError};
 use crate::plugin::Engine;
 use crate::record::TopicPartition;
+use crate::redrive::{Follower, Requests};
 use crate::state::Stores;
 use crate::task::{Context, Plan, Versions};
 use crate::topics::{self, Topics};
@@ -60,6 +61,8 @@ pub struct Host {
     admin: Option<SocketAddr>,
     /// Asks the group about its offsets, in a bounded run.
     probe: Option<BaseConsumer>,
+    /// Reads the redrive topics, where a pipeline has dead letters.
+    _follower: Option<Follower>,
     /// Hangs up to end the watch.
     _watch: Sender<()>,
     /// The admin server's.
@@ -89,6 +92,7 @@ impl Host {
             metrics: Metrics::new(),
             health: Arc::new(Health::new(config.host.workers)),
             shelf: worker::Shelf::default(),
+            redrives: Arc::new(Requests::default()),
             bounds,
         });
         let plugins: PluginStatuses = Arc::default();
@@ -101,6 +105,12 @@ impl Host {
         let workers: Vec<_> = channels.iter().map(|(command, _)| command.clone()).collect();
         let admin = start_admin(&config, &runtime, &shared, &plugins, workers.clone())?;
 
+        let redriven = |plan: &Arc<Plan>| Some((plan.name.clone(), plan.redrive.as_ref()?.to_string()));
+        let redriven: Vec<_> = plans.iter().filter_map(redriven).collect();
+        let follower = match redriven.is_empty() {
+            true => None,
+            false => Some(Follower::start(worker::base_config(&config), redriven, shared.redrives.clone())?),
+        };
         let (over, ended) = crossbeam_channel::unbounded();
         let mut host = Host {
             workers,
@@ -110,6 +120,7 @@ impl Host {
             plugins: plugins.clone(),
             admin,
             probe: probe.transpose().map_err(HostError::Client)?,
+            _follower: follower,
             _watch: crossbeam_channel::bounded(0).0,
             _runtime: runtime,
             config,
@@ -159,6 +170,7 @@ impl Host {
                 engine: engine.clone(),
                 topics: topics.clone(),
                 worker: format!("{}/{index}", self.config.host.id).into(),
+                exactly_once,
             },
             shared: self.shared.clone(),
             stores: stores.clone(),

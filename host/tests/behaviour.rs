@@ -21,6 +21,8 @@ mod containment;
 #[cfg(debug_assertions)]
 #[path = "behaviour/crash_points.rs"]
 mod crash_points;
+#[path = "behaviour/dead_letters.rs"]
+mod dead_letters;
 #[path = "behaviour/delivery.rs"]
 mod delivery;
 #[path = "behaviour/deploy.rs"]
@@ -33,6 +35,8 @@ mod exactly_once;
 mod growth_of_hosts;
 #[path = "behaviour/growth_of_topics.rs"]
 mod growth_of_topics;
+#[path = "behaviour/hostile.rs"]
+mod hostile;
 #[path = "behaviour/kills.rs"]
 mod kills;
 #[path = "behaviour/observability.rs"]

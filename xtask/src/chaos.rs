@@ -46,6 +46,8 @@ enum Scenario {
     Broker,
     /// Two hosts become four and two again
     Hosts,
+    /// Generated plugins are refused or contained; each round is one of them
+    Hostile,
 }
 
 impl Scenario {
@@ -58,6 +60,7 @@ impl Scenario {
             Scenario::Zombies => "zombies::",
             Scenario::Broker => "broker_faults::",
             Scenario::Hosts => "growth_of_hosts::",
+            Scenario::Hostile => "hostile::",
         }
     }
 
@@ -70,6 +73,7 @@ impl Scenario {
             Scenario::Zombies => 10,
             Scenario::Broker => 5,
             Scenario::Hosts => 30,
+            Scenario::Hostile => 2_000,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod config;
+mod dead_letter;
 mod demo;
 mod plugin;
 mod run;
@@ -54,6 +55,9 @@ enum Command {
     /// Look at the state of a stage, or carry it from one place to another
     #[command(subcommand)]
     State(state::StateCommand),
+    /// Look at records that failed for good, or put them through their pipeline again
+    #[command(subcommand)]
+    DeadLetter(dead_letter::DeadLetterCommand),
     /// Show a running host's partitions and plugins
     Status(status::StatusArgs),
 }
@@ -66,6 +70,7 @@ Examples:
   gregor config check --config gregor.toml
   gregor plugin check plugins/mine.wasm
   gregor state get locations last-location 123
+  gregor dead-letter list locations
   gregor status
 
 Exit codes: 0 done; 1 it could not go on; 2 usage or configuration; 3 Kafka is
@@ -94,7 +99,7 @@ fn load(path: &Path) -> Result<Config, ConfigErrors> {
 /// Runs a command; its errors become one line each and an exit code.
 pub fn run(cli: Cli) -> ExitCode {
     let default = match cli.command {
-        Command::Demo(_) | Command::State(_) => "warn,librdkafka=error",
+        Command::Demo(_) | Command::State(_) | Command::DeadLetter(_) => "warn,librdkafka=error",
         _ => "info,librdkafka=warn",
     };
     if let Err(error) = start_log(cli.log.as_deref().unwrap_or(default), cli.log_format) {
@@ -107,6 +112,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Config(command) => config::run(&command),
         Command::Plugin(command) => plugin::run(&command),
         Command::State(command) => Ok(state::run(command)),
+        Command::DeadLetter(command) => Ok(dead_letter::run(command)),
         Command::Status(args) => status::run(args),
     };
     outcome.unwrap_or_else(|error| {

@@ -20,3 +20,4 @@ pub use counts::Counts;
 pub use engine::Engine;
 pub use failure::Failure;
 pub use instance::{Emitted, EmittedHeader, Instance, Scope};
+pub use limits::{Refusals, Soft};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
 use crate::plugin::Scope;
+use crate::redrive;
 use crate::state::changelog;
 
 /// One pipeline: where its records come from, what they go through and where they go.
@@ -14,6 +15,8 @@ pub struct Plan {
     pub start: Start,
     pub sink: Option<Arc<str>>,
     pub dead_letter: Option<Arc<str>>,
+    /// Where its dead letters come back from; none where it has none.
+    pub redrive: Option<Arc<str>>,
     pub provenance: bool,
     pub stages: Vec<Arc<StagePlan>>,
 }
@@ -42,6 +45,7 @@ impl Plan {
             start: pipeline.start,
             sink: pipeline.sink.as_deref().map(Arc::from),
             dead_letter: pipeline.dead_letter.as_deref().map(Arc::from),
+            redrive: pipeline.dead_letter.as_ref().map(|_| redrive::topic(&config.app, &pipeline.name).into()),
             provenance: pipeline.provenance,
             stages: pipeline
                 .stages

@@ -32,12 +32,15 @@ use crate::clock::Clock;
 use crate::commit::{Committed, Committer, Parties};
 use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
+use crate::redrive::Requests;
 use crate::state::Stores;
 use crate::task::{Context, Now, PartitionState, Plan, Progress, Task, Versions};
 use restore::{Restorer, Restoring};
 
 /// The longest wait for a record: commands and retries are looked at that often.
 const POLL: Duration = Duration::from_millis(50);
+/// How long one round redrives dead letters: the source's records go on.
+const REDRIVE: Duration = Duration::from_millis(10);
 
 /// What all workers of a process share; touched at commits and rebalances only.
 pub struct Shared {
@@ -45,6 +48,7 @@ pub struct Shared {
     pub metrics: Metrics,
     pub health: Arc<Health>,
     pub shelf: Shelf,
+    pub redrives: Arc<Requests>,
     /// `--bounded`: process up to these offsets.
     pub bounds: Option<HashMap<TopicPartition, i64>>,
 }
@@ -65,6 +69,8 @@ pub struct Worker {
     restoring: HashMap<TopicPartition, Restoring>,
     /// A commit is under way that no further record may join: all is paused.
     halted: bool,
+    /// When dead letters to redrive are looked for again.
+    redrive_at: Instant,
     tasks: HashMap<TopicPartition, Task, foldhash::fast::RandomState>,
     /// Outputs of the record in work.
     outputs: Vec<Output>,
@@ -127,6 +133,7 @@ impl Worker {
             clock: Clock::start(),
             restoring: HashMap::new(),
             halted: false,
+            redrive_at: Instant::now(),
             tasks: HashMap::default(),
             outputs: Vec::new(),
             produced: Vec::new(),
@@ -214,6 +221,7 @@ impl Worker {
         self.take_restored()?;
         if !self.halted {
             self.retry_due(now)?;
+            self.redrive(now)?;
         }
         if self.committer.due(now.instant) {
             self.commit()?;
@@ -317,6 +325,33 @@ impl Worker {
         Ok(())
     }
 
+    /// Puts dead letters that someone redrives through their pipelines.
+    fn redrive(&mut self, mut now: Now) -> Result<(), WorkerError> {
+        let redrives = &self.shared.redrives;
+        if redrives.is_empty() || now.instant < self.redrive_at {
+            return Ok(());
+        }
+        let since = now.instant;
+        self.redrive_at = since + REDRIVE;
+        for task in self.tasks.values_mut() {
+            while now.instant.duration_since(since) < REDRIVE
+                && task.broken().is_none()
+                && let Some(request) = task.next_redrive(redrives, now.instant)
+            {
+                if !self.committer.begin(&self.sender) {
+                    return Ok(());
+                }
+                // What waits to be tried again waits for a later round.
+                if task.redrive(&self.context, request, &mut now, &mut self.outputs) == Progress::Waits {
+                    break;
+                }
+                // There may be more: a record of the source, then on.
+                self.redrive_at = since;
+            }
+        }
+        self.send_outputs()
+    }
+
     fn pause(&self, id: &TopicPartition) -> Result<(), WorkerError> {
         let mut partitions = TopicPartitionList::with_capacity(1);
         partitions.add_partition(&id.topic, id.partition);
@@ -381,10 +416,22 @@ impl Worker {
         if committed == Committed::Done {
             self.shared.metrics.commit(started.elapsed());
         }
+        self.finish_redrives()?;
         self.reopen_broken()?;
         self.fetch_again(committed)?;
         self.publish();
         Ok(committed)
+    }
+
+    /// Counts what was redriven and, at least once, marks it as done.
+    fn finish_redrives(&mut self) -> Result<(), WorkerError> {
+        let now_ms = self.clock.read().wall_ms;
+        for task in self.tasks.values_mut() {
+            for plan in task.take_redriven(&self.context, now_ms, &mut self.outputs) {
+                self.shared.metrics.redriven(&plan.name);
+            }
+        }
+        self.send_outputs()
     }
 
     /// Holds all records back while a commit is under way that cannot be
@@ -447,6 +494,8 @@ impl Worker {
             std::thread::sleep(POLL);
         }
         self.handle_rebalances()?;
+        // Marks of what was redriven last.
+        flush(&self.sender, POLL);
         self.member.context().close();
         for (id, restoring) in self.restoring.drain() {
             restoring.cancel();

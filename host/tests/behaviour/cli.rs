@@ -29,6 +29,9 @@ fn every_command_explains_itself_with_an_example() {
         "state scan",
         "state export",
         "state import",
+        "dead-letter list",
+        "dead-letter show",
+        "dead-letter redrive",
         "status",
     ]
     .map(|words| words.split_whitespace().collect::<Vec<_>>())

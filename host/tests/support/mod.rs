@@ -10,6 +10,7 @@
 
 mod broker;
 mod chance;
+pub mod component;
 pub mod extra;
 mod flow;
 mod group;

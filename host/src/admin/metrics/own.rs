@@ -15,9 +15,11 @@ use crate::plugin::Counts;
 const MAX_NAMES: usize = 64;
 
 /// Names after `gregor_plugin_` that are the host's own.
-const TAKEN: [&str; 14] = [
+const TAKEN: [&str; 16] = [
     "calls",
     "calls_total",
+    "refusals",
+    "refusals_total",
     "traps",
     "traps_total",
     "swaps",
