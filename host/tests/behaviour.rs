@@ -12,6 +12,8 @@ mod bounded;
 mod broker_faults;
 #[path = "behaviour/cache.rs"]
 mod cache;
+#[path = "behaviour/capsules.rs"]
+mod capsules;
 #[path = "behaviour/changelog.rs"]
 mod changelog;
 #[path = "behaviour/cli.rs"]
@@ -31,6 +33,8 @@ mod deploy;
 mod determinism;
 #[path = "behaviour/exactly_once.rs"]
 mod exactly_once;
+#[path = "behaviour/fuzz.rs"]
+mod fuzz;
 #[path = "behaviour/growth_of_hosts.rs"]
 mod growth_of_hosts;
 #[path = "behaviour/growth_of_topics.rs"]

@@ -48,6 +48,8 @@ enum Scenario {
     Hosts,
     /// Generated plugins are refused or contained; each round is one of them
     Hostile,
+    /// What plugins, records and configuration files may hold, for an hour; each round is a second
+    Fuzz,
 }
 
 impl Scenario {
@@ -61,6 +63,7 @@ impl Scenario {
             Scenario::Broker => "broker_faults::",
             Scenario::Hosts => "growth_of_hosts::",
             Scenario::Hostile => "hostile::",
+            Scenario::Fuzz => "fuzz::",
         }
     }
 
@@ -74,6 +77,7 @@ impl Scenario {
             Scenario::Broker => 5,
             Scenario::Hosts => 30,
             Scenario::Hostile => 2_000,
+            Scenario::Fuzz => 3_600,
         }
     }
 

@@ -5,6 +5,7 @@ mod config;
 mod dead_letter;
 mod demo;
 mod plugin;
+mod plugin_test;
 mod run;
 mod state;
 mod status;

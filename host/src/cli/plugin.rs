@@ -1,11 +1,12 @@
 //! `gregor plugin check`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Subcommand;
 
+use super::plugin_test::{self, TestArgs};
 use crate::plugin::{Engine, Version};
 
 #[derive(Subcommand)]
@@ -16,6 +17,8 @@ pub enum PluginCommand {
         /// The component, a .wasm file
         file: PathBuf,
     },
+    /// Repeat a call that failed, from the capsule that a host kept of it
+    Test(TestArgs),
 }
 
 /// Plenty for a look at any component; a host's own limit is in its configuration.
@@ -25,7 +28,13 @@ const MEMORY: u64 = 64 << 20;
 const REFUSED: u8 = 4;
 
 pub fn run(command: &PluginCommand) -> anyhow::Result<ExitCode> {
-    let PluginCommand::Check { file } = command;
+    match command {
+        PluginCommand::Check { file } => check(file),
+        PluginCommand::Test(args) => plugin_test::run(args),
+    }
+}
+
+fn check(file: &Path) -> anyhow::Result<ExitCode> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let engine = Engine::new(1, MEMORY).map_err(|error| anyhow::anyhow!("{error:#}"))?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();

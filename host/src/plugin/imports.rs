@@ -9,7 +9,7 @@ use super::abi::v1::wasi::logging::logging;
 use super::instance::Guest;
 use super::limits::{Overrun, Refusals, Soft};
 use crate::config::LogLevel;
-use crate::state::CacheError;
+use crate::state::{CacheError, CacheLimits};
 
 /// Bytes that one `get-many` may return; the plugin traps past it.
 const MAX_GET_MANY_BYTES: u64 = 8 << 20;
@@ -19,12 +19,17 @@ pub fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 }
 
 /// What the plugin hears of a refused write; a store that failed ends the call.
-fn told<T>(outcome: Result<T, CacheError>, refusals: &mut Refusals) -> wasmtime::Result<Result<T, cache::Error>> {
+fn told<T>(
+    outcome: Result<T, CacheError>,
+    limits: CacheLimits,
+    refusals: &mut Refusals,
+) -> wasmtime::Result<Result<T, cache::Error>> {
     Ok(Err(match outcome {
         Ok(done) => return Ok(Ok(done)),
-        Err(CacheError::QuotaExceeded(limit)) => {
-            refusals.tell(Soft::CacheBytes, limit);
-            cache::Error::QuotaExceeded(limit)
+        // As configured: the cache of a replay has other bounds.
+        Err(CacheError::QuotaExceeded(_)) => {
+            refusals.tell(Soft::CacheBytes, limits.bytes);
+            cache::Error::QuotaExceeded(limits.bytes)
         }
         Err(CacheError::ValueTooLarge(limit)) => {
             refusals.tell(Soft::ValueBytes, limit);
@@ -56,7 +61,7 @@ impl cache::Host for Guest {
     }
 
     fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> wasmtime::Result<Result<(), cache::Error>> {
-        told(self.cache.set(&key, value, ttl_ms), &mut self.refusals)
+        told(self.cache.set(&key, value, ttl_ms), self.scope.cache, &mut self.refusals)
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<bool> {
@@ -64,7 +69,7 @@ impl cache::Host for Guest {
     }
 
     fn increment(&mut self, key: String, delta: i64) -> wasmtime::Result<Result<i64, cache::Error>> {
-        told(self.cache.increment(&key, delta), &mut self.refusals)
+        told(self.cache.increment(&key, delta), self.scope.cache, &mut self.refusals)
     }
 
     fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> wasmtime::Result<Vec<(String, Vec<u8>)>> {

@@ -73,6 +73,10 @@ pub struct Instance {
     /// For exports that a version may have or not.
     instance: wasmtime::component::Instance,
     exports: v1::Plugin,
+    /// Its clock at its start, milliseconds since the Unix epoch.
+    started_ms: u64,
+    /// Records that it was called with.
+    calls: u64,
 }
 
 impl Instance {
@@ -82,7 +86,16 @@ impl Instance {
     /// [`Failure::NoInstance`] when the pool is full or `init` refuses; what
     /// ended the call when a start function or `init` traps or takes too long.
     pub fn new(engine: &Engine, version: &Version, scope: &Arc<Scope>) -> Result<Instance, Failure> {
-        let now_ms = wall_ms();
+        Instance::started_at(engine, version, scope, wall_ms())
+    }
+
+    /// As [`Instance::new`], its clock showing `now_ms` at its start.
+    pub(super) fn started_at(
+        engine: &Engine,
+        version: &Version,
+        scope: &Arc<Scope>,
+        now_ms: u64,
+    ) -> Result<Instance, Failure> {
         let lines = Lines::new(scope.clone());
         lines.refill(now_ms);
         let mut table = ResourceTable::new();
@@ -109,7 +122,7 @@ impl Instance {
                 Failure::Trap(_) if error.downcast_ref::<Trap>().is_none() => Failure::NoInstance(format!("{error:#}")),
                 failure => failure,
             })?;
-        let mut instance = Instance { store, instance, exports };
+        let mut instance = Instance { store, instance, exports, started_ms: now_ms, calls: 0 };
         instance.init(version)?;
         Ok(instance)
     }
@@ -140,6 +153,7 @@ impl Instance {
         now_ms: u64,
         cache: &mut Box<Cache>,
     ) -> Result<Vec<Emitted>, Failure> {
+        self.calls += 1;
         let guest = self.store.data_mut();
         guest.determinism.begin(record, now_ms);
         guest.growth.begin();
@@ -170,6 +184,12 @@ impl Instance {
             headers: &headers,
         };
         self.exports.gregor_plugin_processor().call_process(&mut self.store, input)
+    }
+
+    /// Its clock at its start, in milliseconds since the Unix epoch, and how
+    /// many records it was called with.
+    pub fn life(&self) -> (u64, u64) {
+        (self.started_ms, self.calls)
     }
 
     /// The plugin's own metrics since this was last asked.

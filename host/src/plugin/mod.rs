@@ -2,10 +2,12 @@
 //!
 //! [`Engine`] compiles and limits; [`Version`] is one checked, compiled
 //! artefact; [`Instance`] is a live copy of it for one task; [`Failure`] says
-//! why a call gave no outputs. `imports` and `wasi` are what a plugin can call.
+//! why a call gave no outputs; a [`Capsule`]
+//! lets a call that failed happen again. `imports` and `wasi` are what a plugin can call.
 
 pub mod abi;
 mod artefact;
+mod capsule;
 mod counts;
 mod engine;
 mod failure;
@@ -16,6 +18,7 @@ mod lines;
 mod wasi;
 
 pub use artefact::{Digest, Refused, Version};
+pub use capsule::{Capsule, CapsuleFolder, Ending};
 pub use counts::Counts;
 pub use engine::Engine;
 pub use failure::Failure;

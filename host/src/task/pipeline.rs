@@ -189,6 +189,7 @@ impl Pipeline {
             stage.tally.retries += 1;
             return wait(Some(now.instant + backoff(&stage.plan.retry, attempts)));
         }
+        stage.keep_capsule();
         match (stage.plan.on_failure, &plan.dead_letter) {
             (OnFailure::Skip, _) => {
                 stage.tally.skipped += 1;

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
-use crate::plugin::Scope;
+use crate::plugin::{CapsuleFolder, Scope};
 use crate::redrive;
 use crate::state::changelog;
+
+/// Below `host.data-dir`.
+const CAPSULES: &str = "capsules";
 
 /// One pipeline: where its records come from, what they go through and where they go.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct StagePlan {
     pub on_failure: OnFailure,
     pub retry: Retry,
     pub state: config::State,
+    /// Where calls that failed are kept, if they are.
+    pub capsules: Option<CapsuleFolder>,
     /// The topic that its state's changes go to.
     pub changelog: Option<Arc<str>>,
     /// Whether its state keeps what a commit interval changed, to make it
@@ -80,6 +85,8 @@ impl StagePlan {
             topics: stage.topics.iter().map(|topic| topic.as_str().into()).collect(),
             on_failure: stage.on_failure,
             retry: stage.retry.clone(),
+            capsules: (stage.capsules > 0)
+                .then(|| CapsuleFolder { path: config.host.data_dir.join(CAPSULES), most: stage.capsules }),
             changelog: state.changelog.then(|| changelog::name(&config.app, pipeline, &stage.name).into()),
             tracks: config.delivery.guarantee == Guarantee::ExactlyOnce
                 || state.changelog

@@ -7,7 +7,7 @@ use super::Now;
 use super::plan::StagePlan;
 use super::tally::Tally;
 use crate::config::Isolation;
-use crate::plugin::{Counts, Emitted, Engine, Failure, Instance, Soft, Version};
+use crate::plugin::{Capsule, Counts, Emitted, Engine, Failure, Instance, Soft, Version};
 use crate::record::Record;
 use crate::state::Cache;
 
@@ -18,6 +18,8 @@ pub struct Stage {
     pub tally: Tally,
     /// The limit of the cache that the call which failed last had met, with its value.
     pub refused: Option<(Soft, u64)>,
+    /// The call that failed last, where the stage keeps capsules.
+    capsule: Option<Box<Capsule>>,
     /// Limits that the log has named since the version came: once is enough.
     told: Vec<Soft>,
     /// None until the next record, and after a failure that spoilt it.
@@ -32,6 +34,7 @@ impl Stage {
             cache: Box::new(cache),
             tally: Tally::default(),
             refused: None,
+            capsule: None,
             told: Vec::new(),
             instance: None,
         }
@@ -48,7 +51,15 @@ impl Stage {
             Some(instance) => instance,
             none => none.insert(Instance::new(engine, &self.version, &self.plan.scope)?),
         };
+        if self.plan.capsules.is_some() {
+            self.cache.note();
+        }
         let outcome = instance.process(record, now.wall_ms, &mut self.cache);
+        if let (Err(failure), Some(seen)) = (&outcome, self.cache.take_seen()) {
+            let (scope, digest) = (&self.plan.scope, self.version.digest());
+            let capsule = Capsule::new(scope, &digest, record, failure, seen, instance.life(), now.wall_ms);
+            self.capsule = Some(Box::new(capsule));
+        }
         // One reading of the clock a call: it began at the one before.
         let ended = Instant::now();
         self.tally.times.record(ended.duration_since(now.instant));
@@ -59,6 +70,21 @@ impl Stage {
             self.retire();
         }
         outcome
+    }
+
+    /// The record has failed for good: its last call goes to a file.
+    pub fn keep_capsule(&mut self) {
+        let (Some(capsule), Some(folder)) = (self.capsule.take(), &self.plan.capsules) else { return };
+        let (pipeline, stage) = (&*capsule.pipeline, &*capsule.stage);
+        match capsule.write(folder) {
+            Ok(Some(path)) => {
+                tracing::info!(pipeline, stage, file = %path.display(), "the failed call is kept: `gregor plugin test --capsule` repeats it");
+            }
+            Ok(None) => {
+                tracing::debug!(pipeline, stage, "the failed call is not kept: there are enough, or it is too large")
+            }
+            Err(error) => tracing::warn!(pipeline, stage, %error, "the failed call cannot be kept"),
+        }
     }
 
     /// Replaces the version, between two records. The cache stays.

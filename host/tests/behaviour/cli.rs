@@ -25,6 +25,7 @@ fn every_command_explains_itself_with_an_example() {
         "run",
         "config check",
         "plugin check",
+        "plugin test",
         "state get",
         "state scan",
         "state export",

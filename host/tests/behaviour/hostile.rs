@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gregor::config::{Isolation, Limits};
-use gregor::plugin::{Engine, Failure, Instance, Scope, Soft, Version};
+use gregor::plugin::{Emitted, Engine, Failure, Instance, Scope, Soft, Version};
 use gregor::record::Record;
 use gregor::state::{Cache, CacheLimits, MemoryStore};
 
 use crate::support::{Settings, component, plugin};
 
-const MIB: u64 = 1 << 20;
+pub const MIB: u64 = 1 << 20;
 
 /// What a host's configuration gives by default, and less time.
-fn scope(timeout: Duration) -> Arc<Scope> {
+pub fn scope(timeout: Duration) -> Arc<Scope> {
     Arc::new(Scope {
         pipeline: "pipeline".into(),
         stage: "stage".into(),
@@ -32,38 +32,48 @@ fn engine() -> Engine {
     Engine::new(8, 64 * MIB).expect("an engine")
 }
 
-fn compiled(engine: &Engine, bytes: &[u8]) -> Version {
+pub fn compiled(engine: &Engine, bytes: &[u8]) -> Version {
     Version::compile(engine, "plugin", bytes, 64 * MIB).expect("a version")
 }
 
 /// A stage of a task: its instance and its cache.
-struct Runs {
+pub struct Runs {
     instance: Instance,
     cache: Box<Cache>,
     offset: i64,
 }
 
 impl Runs {
-    fn start(engine: &Engine, version: &Version, scope: &Arc<Scope>) -> Result<Runs, Failure> {
+    pub fn start(engine: &Engine, version: &Version, scope: &Arc<Scope>) -> Result<Runs, Failure> {
         let cache = Cache::new(Box::new(MemoryStore::default()), scope.cache, false);
         Ok(Runs { instance: Instance::new(engine, version, scope)?, cache: Box::new(cache), offset: 0 })
     }
 
-    /// Processes a record and undoes what it wrote where that fails; its outputs' values.
-    fn ask(&mut self, value: &[u8]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
-        let headers = [("name".to_owned(), Some(b"header".to_vec())), ("null".to_owned(), None)];
-        let (key, value, headers) = (Some(&b"key"[..]), Some(value), &headers[..]);
-        let record =
-            Record { topic: "source", partition: 0, offset: self.offset, timestamp: 1_000, key, value, headers };
-        self.offset += 1;
-        self.cache.begin(1_000, key);
-        let outcome = self.instance.process(&record, 1_000, &mut self.cache);
+    /// Makes the instance anew; the cache stays.
+    pub fn restart(&mut self, engine: &Engine, version: &Version, scope: &Arc<Scope>) {
+        self.instance = Instance::new(engine, version, scope).expect("it starts as it did before");
+    }
+
+    /// Processes a record and undoes what it wrote where that fails.
+    pub fn give(&mut self, record: &Record<'_>) -> Result<Vec<Emitted>, Failure> {
+        self.cache.begin(1_000, record.key);
+        let outcome = self.instance.process(record, 1_000, &mut self.cache);
         if outcome.is_ok() {
             self.cache.keep()
         } else {
             self.cache.undo()
         }
-        Ok(outcome?.into_iter().map(|output| output.value).collect())
+        outcome
+    }
+
+    /// As [`Runs::give`]; the outputs' values.
+    pub fn ask(&mut self, value: &[u8]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+        let headers = [("name".to_owned(), Some(b"header".to_vec())), ("null".to_owned(), None)];
+        let (key, value, headers) = (Some(&b"key"[..]), Some(value), &headers[..]);
+        let record =
+            Record { topic: "source", partition: 0, offset: self.offset, timestamp: 1_000, key, value, headers };
+        self.offset += 1;
+        Ok(self.give(&record)?.into_iter().map(|output| output.value).collect())
     }
 
     #[track_caller]
@@ -137,6 +147,23 @@ fn a_limit_that_a_plugin_is_told_of_is_counted_and_known_with_the_failure_that_f
     let met: Vec<_> = runs.instance.take_refusals().met().collect();
     assert_eq!(met, [(Soft::CacheBytes, 1), (Soft::ValueBytes, 1)]);
     assert_eq!(runs.instance.take_refusals().met().count(), 0, "they are handed over once");
+}
+
+#[test]
+fn an_instance_finds_nothing_of_the_one_whose_place_it_takes() {
+    // Room for one: each takes the place of the one before.
+    let engine = Engine::new(1, 64 * MIB).expect("an engine");
+    let scope = scope(Duration::from_secs(20));
+    let [fills, peeks] = ["fills", "peeks"].map(|name| compiled(&engine, &plugin(name)));
+    for _ in 0..3 {
+        let mut filling = Runs::start(&engine, &fills, &scope).expect("fills runs");
+        assert!(filling.ask(b"! CANARY#1").is_ok());
+        drop(filling);
+        let mut peeking = Runs::start(&engine, &peeks, &scope).expect("peeks runs");
+        assert_eq!(peeking.ask(b"!").map(|outputs| outputs.len()), Ok(1), "it found the other's memory");
+    }
+    let mut peeking = Runs::start(&engine, &peeks, &scope).expect("peeks runs");
+    assert_eq!(peeking.ask(b"! CANARY#1").map_err(|failure| failure.kind()), Err("trap"), "it finds what is there");
 }
 
 /// How the generated components ended, by kind.

@@ -26,10 +26,12 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/wat")
 }
 
-/// The component of `tests/guests/wat/<name>.wat`, if there is one.
+/// The component of `tests/guests/wat/<name>.wat`, to be put into the frame, or
+/// of `<name>.module.wat`, which is whole; if there is one.
 pub fn written(name: &str) -> Option<Vec<u8>> {
-    let own = fs::read_to_string(folder().join(format!("{name}.wat"))).ok()?;
-    Some(framed(&own))
+    let read = |ending: &str| fs::read_to_string(folder().join(format!("{name}.{ending}"))).ok();
+    let whole = || Some(component(wat::parse_str(read("module.wat")?).expect("WebAssembly text")));
+    read("wat").map(|own| framed(&own)).or_else(whole)
 }
 
 /// A component whose core module is the frame with `own` in it.

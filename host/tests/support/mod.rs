@@ -32,6 +32,7 @@ mod trial;
 mod wait;
 
 pub use broker::Broker;
+pub use chance::Chance;
 pub use flow::Flow;
 pub use host::Host;
 pub use intruder::Intruder;
