@@ -102,9 +102,12 @@ fn follow(
     requests: &Requests,
     stopped: &AtomicBool,
 ) -> KafkaResult<()> {
-    let committed: BaseConsumer<Quiet> = reading(client, "read_committed").create_with_context(Quiet)?;
-    // Asked for the end of what anyone wrote; reads nothing.
+    // Asked for topics and the end of what anyone wrote; reads nothing.
     let everything: BaseConsumer<Quiet> = reading(client, "read_uncommitted").create_with_context(Quiet)?;
+    if !wait_for_any(pipelines, &everything, requests, stopped) {
+        return Ok(());
+    }
+    let committed: BaseConsumer<Quiet> = reading(client, "read_committed").create_with_context(Quiet)?;
     let followed = |(pipeline, topic): &(String, String)| Followed {
         pipeline: pipeline.clone(),
         topic: topic.clone(),
@@ -142,6 +145,45 @@ fn follow(
     Ok(())
 }
 
+/// Waits for the first redrive of any pipeline, as most hosts never see one;
+/// false once told to stop.
+fn wait_for_any(
+    pipelines: &[(String, String)],
+    everything: &BaseConsumer<Quiet>,
+    requests: &Requests,
+    stopped: &AtomicBool,
+) -> bool {
+    let mut looked: Option<Instant> = None;
+    while !stopped.load(Ordering::Relaxed) {
+        drop(everything.poll(Duration::ZERO));
+        let ticket = requests.unanswered();
+        if ticket.is_some() || looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            let counts: Vec<_> = pipelines.iter().map(|(_, topic)| partitions(everything, topic)).collect();
+            if counts.iter().flatten().any(|count| *count > 0) {
+                return true;
+            }
+            looked = Some(Instant::now());
+            if let (true, Some(ticket)) = (counts.iter().all(Option::is_some), ticket) {
+                requests.answer(ticket);
+            }
+        }
+        std::thread::sleep(IDLE);
+    }
+    false
+}
+
+/// How many partitions a topic has, 0 where there is none or this host may not
+/// know of it; `None` while the brokers do not tell.
+fn partitions(everything: &BaseConsumer<Quiet>, topic: &str) -> Option<usize> {
+    let metadata = everything.fetch_metadata(Some(topic), ASK).ok()?;
+    let found = metadata.topics().first()?;
+    match found.error().map(Code::from) {
+        None => Some(found.partitions().len()),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::TopicAuthorizationFailed) => Some(0),
+        Some(_) => None,
+    }
+}
+
 /// Nothing while a broker does not tell: the next round asks again.
 fn wants(ticket: u64, topics: &[Followed<'_>], everything: &BaseConsumer<Quiet>) -> Option<Wanted> {
     let end = |topic: &str, partition: usize| Some(everything.fetch_watermarks(topic, partition as i32, ASK).ok()?.1);
@@ -167,14 +209,7 @@ impl<'a> Followed<'a> {
         everything: &BaseConsumer<Quiet>,
         requests: &Requests,
     ) -> KafkaResult<bool> {
-        let Ok(metadata) = everything.fetch_metadata(Some(&self.topic), ASK) else { return Ok(false) };
-        let Some(found) = metadata.topics().first() else { return Ok(false) };
-        let count = match found.error().map(Code::from) {
-            None => found.partitions().len(),
-            // Nobody has asked for a redrive yet, or this host may not know of it.
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::TopicAuthorizationFailed) => 0,
-            Some(_) => return Ok(false),
-        };
+        let Some(count) = partitions(everything, &self.topic) else { return Ok(false) };
         if count < self.partitions.len() {
             tracing::warn!(
                 topic = self.topic,

@@ -387,3 +387,6 @@ impl Cache {
         self.store.bytes()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod assignment;
 mod client;
 mod command;
 mod native;
+mod redrive;
 mod restore;
 mod shelf;
 
@@ -39,8 +40,6 @@ use restore::{Restorer, Restoring};
 
 /// The longest wait for a record: commands and retries are looked at that often.
 const POLL: Duration = Duration::from_millis(50);
-/// How long one round redrives dead letters: the source's records go on.
-const REDRIVE: Duration = Duration::from_millis(10);
 
 /// What all workers of a process share; touched at commits and rebalances only.
 pub struct Shared {
@@ -325,33 +324,6 @@ impl Worker {
         Ok(())
     }
 
-    /// Puts dead letters that someone redrives through their pipelines.
-    fn redrive(&mut self, mut now: Now) -> Result<(), WorkerError> {
-        let redrives = &self.shared.redrives;
-        if redrives.is_empty() || now.instant < self.redrive_at {
-            return Ok(());
-        }
-        let since = now.instant;
-        self.redrive_at = since + REDRIVE;
-        for task in self.tasks.values_mut() {
-            while now.instant.duration_since(since) < REDRIVE
-                && task.broken().is_none()
-                && let Some(request) = task.next_redrive(redrives, now.instant)
-            {
-                if !self.committer.begin(&self.sender) {
-                    return Ok(());
-                }
-                // What waits to be tried again waits for a later round.
-                if task.redrive(&self.context, request, &mut now, &mut self.outputs) == Progress::Waits {
-                    break;
-                }
-                // There may be more: a record of the source, then on.
-                self.redrive_at = since;
-            }
-        }
-        self.send_outputs()
-    }
-
     fn pause(&self, id: &TopicPartition) -> Result<(), WorkerError> {
         let mut partitions = TopicPartitionList::with_capacity(1);
         partitions.add_partition(&id.topic, id.partition);
@@ -423,17 +395,6 @@ impl Worker {
         Ok(committed)
     }
 
-    /// Counts what was redriven and, at least once, marks it as done.
-    fn finish_redrives(&mut self) -> Result<(), WorkerError> {
-        let now_ms = self.clock.read().wall_ms;
-        for task in self.tasks.values_mut() {
-            for plan in task.take_redriven(&self.context, now_ms, &mut self.outputs) {
-                self.shared.metrics.redriven(&plan.name);
-            }
-        }
-        self.send_outputs()
-    }
-
     /// Holds all records back while a commit is under way that cannot be
     /// completed; afterwards, and for tasks that were rolled back, fetches
     /// again from where they are.
@@ -494,8 +455,6 @@ impl Worker {
             std::thread::sleep(POLL);
         }
         self.handle_rebalances()?;
-        // Marks of what was redriven last.
-        flush(&self.sender, POLL);
         self.member.context().close();
         for (id, restoring) in self.restoring.drain() {
             restoring.cancel();
