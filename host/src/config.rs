@@ -71,6 +71,9 @@ pub struct Host {
     /// Consumer-group members in this process: 1 to 256. Default: the
     /// available cores, at most 4.
     pub workers: usize,
+    /// Whether members keep their place in the group while they are away for
+    /// less than the session's timeout (KIP-345). Default: false.
+    pub static_membership: bool,
     /// Folder of state, compiled plugins and the audit log. Default: `data`
     /// beside the config file.
     pub data_dir: PathBuf,
@@ -220,6 +223,9 @@ pub struct State {
     /// Replicas of the changelog topic where it is created: 1 to 32767.
     /// Default: the brokers' own default.
     pub replication_factor: Option<u16>,
+    /// Other hosts that keep a warm copy of each partition's entries, with a
+    /// changelog: 0 to 16. Default: 0.
+    pub standby: u8,
 }
 
 /// What holds a stage's cache.

@@ -79,6 +79,10 @@ pub enum WorkerError {
     Undeliverable { topic: String, reason: String },
     #[error("the group does not take this member any more ({0})")]
     Fenced(KafkaError),
+    #[error(
+        "another process takes over this worker's transactional id again and again: two hosts have the same `host.id`; give each one of its own"
+    )]
+    SameName,
     #[error("the brokers deny it: {0}: grant this principal read on its source topics and group, write on its outputs")]
     Denied(KafkaError),
     #[error("the state of {partition} cannot be opened: {problem}")]

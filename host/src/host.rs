@@ -21,7 +21,7 @@ use crate::error::{HostError, WorkerError};
 use crate::plugin::Engine;
 use crate::record::TopicPartition;
 use crate::redrive::{Follower, Requests};
-use crate::state::Stores;
+use crate::state::{Copies, Standby, Stores};
 use crate::task::{Context, Plan, Versions};
 use crate::topics::{self, Topics};
 use crate::worker::{self, Command, MemberContext, SenderContext, Shared, Worker};
@@ -83,15 +83,21 @@ impl Host {
         let loader = Loader::new(engine.clone(), plans.clone(), &config.plugins);
         let versions = loader.load_all()?;
         let (topics, changelogs) = topics::discover(&config, &plans)?;
-        let stores = Arc::new(Stores::open(&config, &plans, changelogs)?);
+        let stores = Arc::new(Stores::open(&config, &plans, &topics, changelogs)?);
         let topics = Arc::new(topics);
         let bounds = options.bounded.then(|| ends(&config, &plans, &topics)).transpose()?;
         let probe = options.bounded.then(|| worker::base_config(&config).set("group.id", &config.app).create());
+        let shelf = Arc::new(worker::Shelf::default());
+        let (copies, left) = (Copies::default(), shelf.clone());
+        let forget = Box::new(move |id: &TopicPartition| drop(left.take(id)));
+        let (app, host) = (&config.app, &config.host.id);
+        let standby = Standby::start(app, host, plans.clone(), stores.clone(), copies.clone(), forget)?;
         let shared = Arc::new(Shared {
             views: Arc::new(Views::default()),
             metrics: Metrics::new(),
             health: Arc::new(Health::new(config.host.workers)),
-            shelf: worker::Shelf::default(),
+            shelf,
+            standby: Arc::new(standby),
             redrives: Arc::new(Requests::default()),
             bounds,
         });
@@ -103,7 +109,7 @@ impl Host {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()?;
         let channels: Vec<_> = (0..config.host.workers).map(|_| crossbeam_channel::unbounded()).collect();
         let workers: Vec<_> = channels.iter().map(|(command, _)| command.clone()).collect();
-        let admin = start_admin(&config, &runtime, &shared, &plugins, workers.clone())?;
+        let admin = start_admin(&config, &runtime, &shared, copies, &plugins, workers.clone())?;
 
         let redriven = |plan: &Arc<Plan>| Some((plan.name.clone(), plan.redrive.as_ref()?.to_string()));
         let redriven: Vec<_> = plans.iter().filter_map(redriven).collect();
@@ -286,6 +292,7 @@ fn start_admin(
     config: &Config,
     runtime: &Runtime,
     shared: &Shared,
+    copies: Copies,
     plugins: &PluginStatuses,
     workers: Vec<Sender<Command>>,
 ) -> Result<Option<SocketAddr>, HostError> {
@@ -300,6 +307,7 @@ fn start_admin(
         version: env!("CARGO_PKG_VERSION"),
         started: SystemTime::now(),
         views: shared.views.clone(),
+        copies,
         metrics: shared.metrics.clone(),
         health: shared.health.clone(),
         plugins: plugins.clone(),

@@ -43,6 +43,10 @@ mod growth_of_topics;
 mod hostile;
 #[path = "behaviour/kills.rs"]
 mod kills;
+#[path = "behaviour/large_state.rs"]
+mod large_state;
+#[path = "behaviour/membership.rs"]
+mod membership;
 #[path = "behaviour/observability.rs"]
 mod observability;
 #[path = "behaviour/oracle.rs"]
@@ -57,6 +61,8 @@ mod policies;
 mod rebalance;
 #[path = "behaviour/restart.rs"]
 mod restart;
+#[path = "behaviour/standby.rs"]
+mod standby;
 #[path = "behaviour/start.rs"]
 mod start;
 #[path = "behaviour/state_commands.rs"]

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the throughput benchmark, against a broker of its own.
 //!
+//! Measures the build that the container ships, with link-time optimisation.
 //! Needs what `cargo xtask test` needs. The table it prints is also written
 //! to `target/bench/latest.json`.
 
@@ -27,7 +28,7 @@ pub struct Args {
 /// When the benchmark does not build or fails, or the broker does not come up.
 pub fn run(args: &Args) -> Result<ExitCode> {
     ensure_toolchain()?;
-    let words = ["bench", "-p", "gregor", "--bench", "throughput", "--locked"];
+    let words = ["bench", "--profile", "dist", "-p", "gregor", "--bench", "throughput", "--locked"];
     // Built before the broker starts, which would otherwise wait for the compiler.
     command::run(cargo(words).arg("--no-run"), INSTALL)?;
     let broker = Owned::start()?;

@@ -46,6 +46,10 @@ enum Scenario {
     Broker,
     /// Two hosts become four and two again
     Hosts,
+    /// A host is killed whose partitions another one has copies of
+    Standby,
+    /// State of 1,000 bytes a record is opened, rebuilt and taken over
+    LargeState,
     /// Generated plugins are refused or contained; each round is one of them
     Hostile,
     /// What plugins, records and configuration files may hold, for an hour; each round is a second
@@ -62,6 +66,8 @@ impl Scenario {
             Scenario::Zombies => "zombies::",
             Scenario::Broker => "broker_faults::",
             Scenario::Hosts => "growth_of_hosts::",
+            Scenario::Standby => "standby::",
+            Scenario::LargeState => "large_state::",
             Scenario::Hostile => "hostile::",
             Scenario::Fuzz => "fuzz::",
         }
@@ -70,12 +76,13 @@ impl Scenario {
     /// How many times the fault strikes in the full form.
     fn rounds(self) -> u64 {
         match self {
-            Scenario::Oracle => 1,
+            Scenario::Oracle | Scenario::LargeState => 1,
             Scenario::Kill => 50,
             Scenario::CrashPoints => 5,
             Scenario::Zombies => 10,
             Scenario::Broker => 5,
             Scenario::Hosts => 30,
+            Scenario::Standby => 10,
             Scenario::Hostile => 2_000,
             Scenario::Fuzz => 3_600,
         }

@@ -6,9 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::{Admin, Health, Metrics, PluginStatus, Status, Views};
 use crate::config::Secret;
 use crate::record::TopicPartition;
+use crate::state::StoreId;
 use crate::task::{PartitionState, StageView, View};
 
-/// A host of two workers with partitions 10 and 2 of `locations`, served on a
+/// A host of two workers with partitions 10 and 2 of `locations` and a copy of
+/// partition 4, served on a
 /// free port until it is dropped.
 pub struct Served {
     pub url: String,
@@ -18,12 +20,15 @@ pub struct Served {
 
 impl Served {
     pub fn start(token: Option<&str>) -> Served {
+        let (pipeline, stage) = ("locations".to_owned(), "last-location".to_owned());
+        let copy = StoreId { pipeline, stage, partition: 4 };
         let status = Arc::new(Status {
             app: "patient-locations".to_owned(),
             host: "ward-3".to_owned(),
             version: "1.2.3",
             started: SystemTime::now() - std::time::Duration::from_secs(90),
             views: Arc::new(views()),
+            copies: Arc::new([(copy, 12)].into_iter().collect()),
             metrics: Metrics::new(),
             health: Arc::new(Health::new(2)),
             plugins: Arc::default(),

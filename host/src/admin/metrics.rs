@@ -4,6 +4,7 @@
 mod own;
 mod partitions;
 mod stages;
+mod standby;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +16,11 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Views;
+use crate::state::Copies;
 use crate::task::{StagePlan, Tally};
 use partitions::Partitions;
 use stages::Stages;
+use standby::StandbyCopies;
 
 /// The prefix of every metric.
 const PREFIX: &str = "gregor";
@@ -105,10 +108,11 @@ impl Metrics {
     }
 
     /// The OpenMetrics text of all metrics; those of partitions and caches are
-    /// read from `views`.
-    pub fn encode(&self, views: &Views) -> String {
+    /// read from `views`, those of standby copies from `copies`.
+    pub fn encode(&self, views: &Views, copies: &Copies) -> String {
         let mut scraped = Registry::with_prefix(PREFIX);
         scraped.register_collector(Box::new(Partitions::of(views)));
+        scraped.register_collector(Box::new(StandbyCopies::of(copies)));
         let mut text = String::new();
         let written = encode_registry(&mut text, &self.0.registry)
             .and_then(|()| encode_registry(&mut text, &scraped))

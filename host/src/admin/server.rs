@@ -34,6 +34,7 @@ use tokio::net::TcpListener;
 use super::listener::{Listener, SILENCE};
 use super::{Health, Metrics, Views};
 use crate::config::Secret;
+use crate::state::Copies;
 pub use documents::PluginStatus;
 pub use state::StateAccess;
 
@@ -61,6 +62,7 @@ pub struct Status {
     pub version: &'static str,
     pub started: SystemTime,
     pub views: Arc<Views>,
+    pub copies: Copies,
     pub metrics: Metrics,
     pub health: Arc<Health>,
     /// By the plugin's name.
@@ -133,7 +135,7 @@ async fn readyz(State(status): State<Arc<Status>>) -> (StatusCode, String) {
 }
 
 async fn metrics(State(status): State<Arc<Status>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, OPEN_METRICS)], status.metrics.encode(&status.views))
+    ([(CONTENT_TYPE, OPEN_METRICS)], status.metrics.encode(&status.views, &status.copies))
 }
 
 async fn host(State(status): State<Arc<Status>>) -> Response {

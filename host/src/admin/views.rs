@@ -3,10 +3,18 @@
 use dashmap::DashMap;
 
 use crate::record::TopicPartition;
+use crate::state::{Copies, StoreId};
 use crate::task::View;
 
 /// What tasks look like to other threads.
 pub type Views = DashMap<TopicPartition, View>;
+
+/// How far each standby copy is behind, in order.
+pub fn behind(copies: &Copies) -> Vec<(StoreId, u64)> {
+    let mut sorted: Vec<_> = copies.iter().map(|copy| (copy.key().clone(), *copy.value())).collect();
+    sorted.sort_unstable();
+    sorted
+}
 
 /// A copy of `views`, by topic and partition.
 pub fn sorted(views: &Views) -> Vec<(TopicPartition, View)> {

@@ -93,13 +93,27 @@ struct Status {
     uptime_seconds: u64,
     workers: usize,
     lag: Option<i64>,
+    #[serde(default)]
+    standby: Vec<Copy>,
+}
+
+/// A standby copy.
+#[derive(Deserialize)]
+struct Copy {
+    remaining: u64,
 }
 
 impl Status {
     fn line(&self) -> String {
         let Status { app, host, version, workers, .. } = self;
         let uptime = humantime::format_duration(Duration::from_secs(self.uptime_seconds));
-        format!("{app} on {host}: gregor {version}, up {uptime}, workers {workers}, lag {}", known(self.lag))
+        let line =
+            format!("{app} on {host}: gregor {version}, up {uptime}, workers {workers}, lag {}", known(self.lag));
+        if self.standby.is_empty() {
+            return line;
+        }
+        let behind: u64 = self.standby.iter().map(|copy| copy.remaining).sum();
+        format!("{line}, standby copies {} ({behind} records behind)", self.standby.len())
     }
 }
 

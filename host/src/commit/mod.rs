@@ -28,6 +28,7 @@ mod crash;
 mod transaction;
 mod watchdog;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{CommitMode, Consumer};
@@ -52,6 +53,10 @@ const FLUSH_TURN: Duration = Duration::from_millis(100);
 const ASK: Duration = Duration::from_secs(5);
 /// Between two tries of something that did not answer.
 const BACKOFF: Duration = Duration::from_millis(100);
+/// Once a producer is fenced so often within so long, another host has this
+/// one's name: one that was frozen, or whose transaction timed out, is fenced
+/// once.
+const FENCED: (usize, Duration) = (5, Duration::from_secs(30));
 
 /// What a commit came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +98,8 @@ pub struct Committer {
     begun: bool,
     /// The open transaction can only be aborted.
     doomed: bool,
+    /// When the producer was fenced, lately.
+    fenced: VecDeque<Instant>,
     watchdog: Watchdog,
 }
 
@@ -117,6 +124,7 @@ impl Committer {
             transactional,
             begun: false,
             doomed: false,
+            fenced: VecDeque::new(),
             watchdog,
         }
     }
@@ -354,11 +362,29 @@ impl Committer {
         }
     }
 
+    /// Two hosts with one name would fence each other for ever.
+    fn note_fencing(&mut self, sender: &Sender) -> Result<(), WorkerError> {
+        use RDKafkaErrorCode as Code;
+        let fatal = sender.client().fatal_error().map(|(code, _)| code);
+        if !matches!(fatal, Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)) {
+            return Ok(());
+        }
+        let (often, within) = FENCED;
+        let now = Instant::now();
+        self.fenced.push_back(now);
+        self.fenced.retain(|at| now.duration_since(*at) < within);
+        match self.fenced.len() < often {
+            true => Ok(()),
+            false => Err(WorkerError::SameName),
+        }
+    }
+
     /// Makes the producer anew, which ends its transaction one way or the
     /// other, and asks the group which.
     fn clear_up(&mut self, parties: Parties<'_>) -> Result<Committed, WorkerError> {
         let Parties { member, sender, tasks, .. } = parties;
         let refusal = sender.context().take_refusal();
+        self.note_fencing(sender)?;
         if !self.open(sender)? {
             return Ok(Committed::Pending);
         }

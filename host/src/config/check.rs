@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::read::Reader;
-use super::{Backend, Delivery, Guarantee, OnFailure, Pipeline, Redis, Retry, Stage, State};
+use super::{Backend, Config, Delivery, Guarantee, OnFailure, Pipeline, Redis, Retry, Stage, State};
 
 /// Largest value that Redis takes.
 const MAX_REDIS_VALUE: u64 = 512 << 20;
@@ -18,6 +18,25 @@ pub(super) fn delivery(reader: &mut Reader<'_>, delivery: &Delivery) {
             "commit-interval",
             "is more than 5s, and under exactly-once brokers abort a transaction after 10s",
             "write 5s or less",
+        );
+    }
+}
+
+/// Hosts tell each other by the client ids of their members.
+pub(super) fn standby(reader: &mut Reader<'_>, config: &Config) {
+    let copies = config.pipelines.iter().flat_map(|pipeline| &pipeline.stages).any(|stage| stage.state.standby > 0);
+    if copies && config.kafka.get("client.id").is_some() {
+        reader.refuse(
+            "kafka.client.id",
+            "is set, and `standby` needs the one that tells hosts apart",
+            "leave it out, or the stages' `standby`",
+        );
+    }
+    if copies && config.kafka.consumer_protocol() {
+        reader.refuse(
+            "kafka.group.protocol",
+            "is consumer, and the client library cannot ask such a group who owns what, which `standby` needs",
+            "write classic, or leave out the stages' `standby`",
         );
     }
 }
@@ -47,6 +66,13 @@ pub(super) fn state(reader: &mut Reader<'_>, state: &State) {
         reader.refuse(
             "replication-factor",
             "is for a changelog, which is off",
+            "leave it out, or write changelog = true",
+        );
+    }
+    if state.standby > 0 && !state.changelog {
+        reader.refuse(
+            "standby",
+            "asks for copies on other hosts, which they make from the changelog, and that is off",
             "leave it out, or write changelog = true",
         );
     }

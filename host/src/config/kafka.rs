@@ -22,6 +22,11 @@ impl KafkaProperties {
         self.get(BOOTSTRAP_SERVERS).unwrap_or_default()
     }
 
+    /// Whether members join by the consumer protocol (KIP-848) instead of the classic one.
+    pub fn consumer_protocol(&self) -> bool {
+        self.get(GROUP_PROTOCOL) == Some("consumer")
+    }
+
     /// All properties, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.into_iter()
@@ -56,13 +61,13 @@ fn is_secret(key: &str) -> bool {
     MARKS.iter().any(|mark| key.contains(mark))
 }
 
+const GROUP_PROTOCOL: &str = "group.protocol";
 const BOOTSTRAP_SERVERS: &str = "bootstrap.servers";
 
 /// Properties that Gregor answers for itself, and why or where.
 const OWN: &[(&str, &str)] = &[
     ("group.id", "it is `app`; change that"),
-    ("group.instance.id", "each worker is a member of its own, and one id would fence the others"),
-    ("group.protocol", "the workers' rebalance is written for the classic protocol"),
+    ("group.instance.id", "each worker is a member of its own: write host.static-membership = true"),
     ("partition.assignment.strategy", "the workers' rebalance is cooperative-sticky"),
     ("enable.auto.commit", "offsets are committed once the outputs are flushed"),
     ("auto.commit.interval.ms", "write delivery.commit-interval"),
@@ -80,6 +85,13 @@ const OWN: &[(&str, &str)] = &[
 
 /// Under exactly once only.
 const OWN_IN_TRANSACTIONS: &[(&str, &str)] = &[("isolation.level", "exactly-once reads committed records only")];
+
+/// With `group.protocol = "consumer"`, where the brokers' settings hold (KIP-848).
+const OWN_TO_BROKERS: &[(&str, &str)] = &[
+    ("session.timeout.ms", "with the consumer protocol it is the brokers' group.consumer.session.timeout.ms"),
+    ("heartbeat.interval.ms", "with the consumer protocol it is the brokers' group.consumer.heartbeat.interval.ms"),
+    ("group.protocol.type", "the consumer protocol has none"),
+];
 
 /// Makes one key of each path: `ssl.ca.location = "x"` without quotes is a
 /// table in TOML, and the property that the user meant all the same.
@@ -107,11 +119,15 @@ fn insert_joined(kafka: &mut Table, key: String, item: Item) {
 /// Reads `[kafka]`. The client judges each property that is not Gregor's own.
 pub(super) fn properties(reader: &mut Reader<'_>, guarantee: Guarantee, accepts: KafkaProperty<'_>) -> KafkaProperties {
     let properties = reader.scalars();
+    let consumer_protocol = properties.iter().any(|(key, value)| key == GROUP_PROTOCOL && value == "consumer");
     for (key, value) in &properties {
-        let own = OWN.iter().chain(match guarantee {
-            Guarantee::AtLeastOnce => &[],
-            Guarantee::ExactlyOnce => OWN_IN_TRANSACTIONS,
-        });
+        let own = OWN
+            .iter()
+            .chain(match guarantee {
+                Guarantee::AtLeastOnce => &[],
+                Guarantee::ExactlyOnce => OWN_IN_TRANSACTIONS,
+            })
+            .chain(if consumer_protocol { OWN_TO_BROKERS } else { &[] });
         if let Some((_, why)) = own.into_iter().find(|(name, _)| name == key) {
             reader.refuse(key, "is Gregor's to set", format!("leave it out: {why}"));
         } else if let Err(problem) = accepts(key, value) {

@@ -52,6 +52,7 @@ pub(super) fn config(root: &Table, dir: &Path, accepts: KafkaProperty<'_>, probl
             ),
         };
         check::redis(r, &config.pipelines);
+        check::standby(r, &config);
         config
     })
 }
@@ -60,6 +61,7 @@ fn host(r: &mut Reader<'_>, dir: &Path) -> Host {
     let host = Host {
         id: r.get("id", kind::host_id).unwrap_or_else(machine::name),
         workers: r.get("workers", whole(1..=256)).unwrap_or_else(machine::workers),
+        static_membership: r.get("static-membership", boolean).unwrap_or(false),
         data_dir: dir.join(r.get("data-dir", kind::string).unwrap_or_else(|| "data".into())),
         admin: r.get("admin", kind::admin_address).unwrap_or(Some(([127, 0, 0, 1], 9640).into())),
         admin_token: r.get("admin-token", kind::token),
@@ -186,6 +188,7 @@ fn state(r: &mut Reader<'_>) -> State {
         max_value: max_value.unwrap_or(MIB.min(max_bytes.unwrap_or(MIB))),
         hot_bytes: r.get("hot-bytes", size(64 * KIB..=16 * GIB)).unwrap_or(8 * MIB),
         replication_factor: r.get("replication-factor", whole(1..=32_767)),
+        standby: r.get("standby", whole(0..=16)).unwrap_or(0),
     };
     check::state(r, &state);
     state

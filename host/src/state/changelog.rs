@@ -20,6 +20,6 @@ mod topics;
 pub use codec::{Decoded, HEADER, Malformed, decode, encode};
 pub use ensure::{Changelog, Wanted, ensure};
 pub use error::{ChangelogError, ReplayError};
-pub use reader::Reader;
-pub use replay::{Progress, Replay, Replayed, tombstones_may_be_gone};
+pub use reader::{Reader, reading};
+pub use replay::{Progress, Replay, Replayed, read_record, tombstones_may_be_gone};
 pub use topics::{check_names, name};

@@ -105,6 +105,22 @@ impl Disk {
         self.home.remove(id, known)
     }
 
+    /// How many partitions the source of a stage had when its stores were made, if that is known.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn partitions(&self, pipeline: &str, stage: &str) -> Result<Option<i32>, StateError> {
+        self.home.partitions(pipeline, stage)
+    }
+
+    /// Notes how many partitions the source of a stage has.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn remember_partitions(&self, pipeline: &str, stage: &str, count: i32) -> Result<(), StateError> {
+        self.home.remember_partitions(pipeline, stage, count)
+    }
+
     /// The stores that are here, in order.
     ///
     /// # Errors

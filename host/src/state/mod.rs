@@ -15,6 +15,7 @@ mod lookup;
 mod memory;
 mod open;
 mod redis;
+mod standby;
 mod store;
 
 pub use self::redis::{Redis, RedisStore};
@@ -24,4 +25,5 @@ pub use line::Line;
 pub use lookup::{Found, Looked, Lookup, MAX_ENTRIES, Placed, Wanted};
 pub use memory::MemoryStore;
 pub use open::{At, DISK_FOLDER, OpenError, Opener, Stores};
+pub use standby::{Copies, Standby};
 pub use store::{Checkpoint, Commit, Entry, Origin, Page, StateError, StateStore, StoreId};

@@ -1,6 +1,7 @@
 //! Opens the state of a stage for one partition: from the local store where it
 //! is whole, from the changelog otherwise. Runs beside the record's path.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,10 +11,11 @@ use rdkafka::ClientConfig;
 
 use super::changelog::{Changelog, Progress, Reader, Replay, ReplayError};
 use super::{Cache, Checkpoint, MemoryStore, StateError, StateStore, StoreId};
-use super::{Disk, DiskStore, Redis, Standing};
+use super::{Disk, DiskStore, Redis, Standby, Standing};
 use crate::clock::wall_ms;
 use crate::config::{Backend, Config};
 use crate::task::{Plan, StagePlan};
+use crate::topics::Topics;
 use crate::worker;
 
 /// Where a host keeps the folder of its disk stores, below `host.data-dir`.
@@ -24,6 +26,8 @@ pub struct Stores {
     app: String,
     client: ClientConfig,
     changelogs: Vec<Changelog>,
+    /// How many partitions the source of each pipeline has.
+    partitions: HashMap<String, i32>,
     disk: Option<Disk>,
     redis: Option<Redis>,
 }
@@ -31,6 +35,7 @@ pub struct Stores {
 /// Opens stores, one after the other; one for each thread that does.
 pub struct Opener {
     stores: Arc<Stores>,
+    standby: Arc<Standby>,
     /// Made with the first changelog that is read.
     reader: Option<Reader>,
 }
@@ -86,8 +91,16 @@ impl Stores {
     /// # Errors
     /// When the folder cannot be used or Redis's settings are wrong. A folder
     /// that is damaged as a whole is set aside where every stage that uses it
-    /// has a changelog to be rebuilt from.
-    pub fn open(config: &Config, plans: &[Arc<Plan>], changelogs: Vec<Changelog>) -> Result<Stores, StateError> {
+    /// has a changelog to be rebuilt from. [`StateError::Refused`] when a source
+    /// has got more partitions than the state was kept for.
+    pub fn open(
+        config: &Config,
+        plans: &[Arc<Plan>],
+        topics: &Topics,
+        changelogs: Vec<Changelog>,
+    ) -> Result<Stores, StateError> {
+        let count = |plan: &Arc<Plan>| topics.get(&plan.source).map_or(0, |topic| topic.partitions);
+        let partitions: HashMap<_, _> = plans.iter().map(|plan| (plan.name.clone(), count(plan))).collect();
         let stages = || plans.iter().flat_map(|plan| &plan.stages);
         let on_disk = || stages().filter(|stage| stage.state.backend == Backend::Disk);
         let disk = match on_disk().next() {
@@ -97,11 +110,15 @@ impl Stores {
                 Some(open_disk(&folder, on_disk().all(|stage| stage.changelog.is_some()))?)
             }
         };
+        if let Some(disk) = &disk {
+            on_disk().try_for_each(|stage| settle_partitions(disk, stage, partitions[&stage.scope.pipeline]))?;
+        }
         let redis = match stages().any(|stage| stage.state.backend == Backend::Redis) {
             true => config.redis.as_ref().map(Redis::new).transpose()?,
             false => None,
         };
-        Ok(Stores { app: config.app.clone(), client: worker::base_config(config), changelogs, disk, redis })
+        let client = worker::base_config(config);
+        Ok(Stores { app: config.app.clone(), client, changelogs, partitions, disk, redis })
     }
 
     /// The cache of `stage` for `partition`, where nothing has to be read for it.
@@ -110,15 +127,24 @@ impl Stores {
         nothing.then(|| Cache::new(Box::new(MemoryStore::default()), stage.scope.cache, stage.tracks))
     }
 
-    fn delete_retention(&self, topic: &str) -> Duration {
-        let known = self.changelogs.iter().find(|changelog| changelog.topic == topic);
-        known.map_or(Duration::ZERO, |changelog| changelog.delete_retention)
+    pub(super) fn changelog(&self, stage: &StagePlan) -> Option<&Changelog> {
+        let topic = stage.changelog.as_deref()?;
+        self.changelogs.iter().find(|changelog| changelog.topic == topic)
+    }
+
+    pub(super) fn client(&self) -> &ClientConfig {
+        &self.client
+    }
+
+    /// The folder of the stores of `stage`, if they are on disk.
+    pub(super) fn disk_of(&self, stage: &StagePlan) -> Option<&Disk> {
+        self.disk.as_ref().filter(|_| stage.state.backend == Backend::Disk)
     }
 }
 
 impl Opener {
-    pub fn new(stores: Arc<Stores>) -> Opener {
-        Opener { stores, reader: None }
+    pub fn new(stores: Arc<Stores>, standby: Arc<Standby>) -> Opener {
+        Opener { stores, standby, reader: None }
     }
 
     /// The cache of `stage` for `partition`, as of what the group has committed.
@@ -137,8 +163,8 @@ impl Opener {
         if let Some(cache) = stores.at_once(stage) {
             return Ok(cache);
         }
-        let id = StoreId { pipeline: stage.scope.pipeline.clone(), stage: stage.scope.stage.clone(), partition };
-        let cache = |store, opened: Opened| {
+        let id = stage.store(partition);
+        let cache = |store: Box<dyn StateStore>, opened: Opened| {
             let mut cache = Cache::new(store, stage.scope.cache, stage.tracks);
             cache.caught_up(opened.changelog);
             // Entries that are ahead of the offsets still stand in the
@@ -148,17 +174,23 @@ impl Opener {
         };
         match (stage.state.backend, &stores.disk, &stores.redis) {
             (Backend::Redis, _, Some(redis)) => {
+                let now = stores.partitions[&id.pipeline];
+                let then = redis.partitions(&stores.app, &id.pipeline, &id.stage, now)?;
+                if then != now {
+                    return Err(grown(&id.pipeline, &id.stage, then, now).into());
+                }
                 let store = redis.store(&stores.app, &id, at.position)?;
                 cache(Box::new(store), Opened::default())
             }
             (Backend::Disk, Some(disk), _) => {
+                // Closes the standby copy, which is this very store.
+                drop(self.standby.take(&id));
                 let (store, opened) = self.disk_store(disk, stage, &id, at, progress, cancelled)?;
                 cache(Box::new(store), opened)
             }
             _ => {
-                let mut store = MemoryStore::default();
-                let opened = self.rebuild(stage, &id, &mut store, at, None, progress, cancelled)?;
-                cache(Box::new(store), opened)
+                let (store, opened) = self.memory_store(stage, &id, at, progress, cancelled)?;
+                cache(store, opened)
             }
         }
     }
@@ -172,53 +204,49 @@ impl Opener {
         progress: &Progress,
         cancelled: &AtomicBool,
     ) -> Result<(DiskStore, Opened), OpenError> {
-        let open = || disk.store(id, stage.state.hot_bytes, stage.changelog.is_none());
-        let looked = open().and_then(|mut store| store.standing(at.position).map(|standing| (store, standing)));
-        let (mut store, whole_to) = match looked {
-            Ok((store, Standing::Whole)) => {
-                let changelog = store.checkpoint().changelog;
-                return Ok((store, Opened { changelog, ahead: Vec::new() }));
+        let (mut store, whole_to) = match stand(disk, stage, id, at.position)? {
+            (store, Found::Whole(checkpoint)) => {
+                return Ok((store, Opened { changelog: checkpoint.changelog, ahead: Vec::new() }));
             }
-            Ok((store, Standing::Behind(checkpoint))) if stage.changelog.is_some() => {
+            (store, Found::Behind(checkpoint)) => {
                 tracing::info!(store = %id, from = checkpoint.changelog, "the local store is behind: rolling forward");
                 (store, Some(checkpoint))
             }
-            Ok((store, Standing::Empty)) => (store, None),
-            Ok((store, Standing::Behind(checkpoint) | Standing::Ahead(checkpoint))) => {
-                drop(store);
-                tracing::warn!(
-                    store = %id,
-                    stands_at = checkpoint.position,
-                    group_at = at.position,
-                    rebuilt = stage.changelog.is_some(),
-                    "the local store does not belong to the group's offsets: it begins anew"
-                );
-                disk.wipe(id)?;
-                (open()?, None)
-            }
-            Err(StateError::Damaged(what)) if stage.changelog.is_some() => {
-                tracing::error!(store = %id, what, "the local store is damaged: rebuilding it from its changelog");
-                disk.wipe(id)?;
-                (open()?, None)
-            }
-            Err(StateError::Damaged(what)) => {
-                return Err(OpenError::Impossible(format!(
-                    "the local store of {id} is damaged ({what}) and has no changelog to be rebuilt from: \
-                     bring back a copy of the data folder, or remove its `{DISK_FOLDER}` folder to begin with empty state"
-                )));
-            }
-            Err(error) => return Err(error.into()),
+            (store, Found::Nothing) => (store, None),
         };
         let opened = match self.rebuild(stage, id, &mut store, at, whole_to, progress, cancelled) {
             Err(Rebuild::FromNothing(why)) => {
                 tracing::warn!(store = %id, why, "the local store cannot be rolled forward: rebuilding it");
                 drop(store);
-                disk.wipe(id)?;
-                store = open()?;
+                store = anew(disk, stage, id)?;
                 self.rebuild(stage, id, &mut store, at, None, progress, cancelled)
             }
             outcome => outcome,
         }?;
+        Ok((store, opened))
+    }
+
+    /// The entries of a stage that are only in memory: from a standby copy
+    /// where this host has one.
+    fn memory_store(
+        &mut self,
+        stage: &StagePlan,
+        id: &StoreId,
+        at: At,
+        progress: &Progress,
+        cancelled: &AtomicBool,
+    ) -> Result<(Box<dyn StateStore>, Opened), OpenError> {
+        if let Some((mut store, checkpoint)) = self.standby.take(id) {
+            match self.rebuild(stage, id, &mut *store, at, Some(checkpoint), progress, cancelled) {
+                Ok(opened) => return Ok((store, opened)),
+                Err(Rebuild::FromNothing(why)) => {
+                    tracing::warn!(store = %id, why, "the standby copy cannot be rolled forward: rebuilding it");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut store = Box::<MemoryStore>::default();
+        let opened = self.rebuild(stage, id, &mut *store, at, None, progress, cancelled)?;
         Ok((store, opened))
     }
 
@@ -251,7 +279,10 @@ impl Opener {
             partition: id.partition,
             checkpoint,
             position: at.position,
-            delete_retention: self.stores.delete_retention(topic),
+            delete_retention: self
+                .stores
+                .changelog(stage)
+                .map_or(Duration::ZERO, |changelog| changelog.delete_retention),
             now: wall_ms(),
         };
         let replayed = reader.replay(&replay, store, progress, cancelled)?;
@@ -266,6 +297,65 @@ impl Opener {
         );
         Ok(Opened { changelog: replayed.checkpoint, ahead: replayed.ahead })
     }
+}
+
+/// How a local store stands to the group's offsets.
+pub(super) enum Found {
+    Whole(Checkpoint),
+    /// To be rolled forward from its changelog.
+    Behind(Checkpoint),
+    /// It is empty, or was emptied as it was of no use.
+    Nothing,
+}
+
+/// Opens the local store as of `position`, which past every offset finds it behind.
+///
+/// # Errors
+/// As [`OpenError`] says.
+pub(super) fn stand(
+    disk: &Disk,
+    stage: &StagePlan,
+    id: &StoreId,
+    position: i64,
+) -> Result<(DiskStore, Found), OpenError> {
+    let open = || disk.store(id, stage.state.hot_bytes, stage.changelog.is_none());
+    let stood = open().and_then(|mut store| store.standing(position).map(|standing| (store, standing)));
+    match stood {
+        Ok((store, Standing::Whole)) => {
+            let checkpoint = store.checkpoint();
+            Ok((store, Found::Whole(checkpoint)))
+        }
+        Ok((store, Standing::Behind(checkpoint))) if stage.changelog.is_some() => {
+            Ok((store, Found::Behind(checkpoint)))
+        }
+        Ok((store, Standing::Empty)) => Ok((store, Found::Nothing)),
+        Ok((store, Standing::Behind(checkpoint) | Standing::Ahead(checkpoint))) => {
+            drop(store);
+            tracing::warn!(
+                store = %id,
+                stands_at = checkpoint.position,
+                group_at = position,
+                rebuilt = stage.changelog.is_some(),
+                "the local store does not belong to the group's offsets: it begins anew"
+            );
+            Ok((anew(disk, stage, id)?, Found::Nothing))
+        }
+        Err(StateError::Damaged(what)) if stage.changelog.is_some() => {
+            tracing::error!(store = %id, what, "the local store is damaged: rebuilding it from its changelog");
+            Ok((anew(disk, stage, id)?, Found::Nothing))
+        }
+        Err(StateError::Damaged(what)) => Err(OpenError::Impossible(format!(
+            "the local store of {id} is damaged ({what}) and has no changelog to be rebuilt from: \
+             bring back a copy of the data folder, or remove its `{DISK_FOLDER}` folder to begin with empty state"
+        ))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An empty store in place of the one that stood there.
+pub(super) fn anew(disk: &Disk, stage: &StagePlan, id: &StoreId) -> Result<DiskStore, OpenError> {
+    disk.wipe(id)?;
+    Ok(disk.store(id, stage.state.hot_bytes, stage.changelog.is_none())?)
 }
 
 /// What opening a store found.
@@ -305,6 +395,36 @@ impl From<Rebuild> for OpenError {
             Rebuild::Failed(error) => error,
         }
     }
+}
+
+/// Compares what the stores of a stage were made for with what its source is
+/// now. With a changelog, which has been checked by then, they are rebuilt.
+fn settle_partitions(disk: &Disk, stage: &StagePlan, now: i32) -> Result<(), StateError> {
+    let (pipeline, stage_name) = (&stage.scope.pipeline, &stage.scope.stage);
+    match disk.partitions(pipeline, stage_name)? {
+        Some(then) if then == now => return Ok(()),
+        Some(then) if stage.changelog.is_none() => return Err(grown(pipeline, stage_name, then, now)),
+        Some(then) => {
+            tracing::warn!(
+                pipeline,
+                stage = stage_name,
+                then,
+                now,
+                "the source has more partitions: rebuilding the local stores"
+            );
+            let of_stage = |id: &&StoreId| id.pipeline == *pipeline && id.stage == *stage_name;
+            disk.list()?.iter().filter(of_stage).try_for_each(|id| disk.wipe(id))?;
+        }
+        None => {}
+    }
+    disk.remember_partitions(pipeline, stage_name, now)
+}
+
+fn grown(pipeline: &str, stage: &str, then: i32, now: i32) -> StateError {
+    StateError::Refused(format!(
+        "the source of pipeline `{pipeline}` has {now} partitions, and the state of stage `{stage}` was kept for {then}: \
+         keys have moved away from their state. See `gregor state export` and `import` in docs/operations.md"
+    ))
 }
 
 fn open_disk(folder: &Path, rebuildable: bool) -> Result<Disk, StateError> {

@@ -9,8 +9,9 @@
 //! | `<store>.index` | hash | each entry's key, its expiry and [`Origin`](super::Origin), see `note` |
 //! | `<store>` | hash | `format`, `epoch`, `attempt`, `position`; while a commit is prepared `slot`, `from`, `to` |
 //! | `<store>.pending.0`, `.1` | list | the changes of a prepared commit |
+//! | `<app>:<pipeline>:<stage>` | string | how many partitions the source had when the first store was opened |
 //!
-//! Names hold no `:`, so none of the last three is ever an entry's key.
+//! Names hold no `:`, so none of the last four is ever an entry's key.
 //!
 //! Redis takes no part in Kafka's transaction, so a commit has two phases.
 //! [`prepare`](StateStore::prepare) writes the changes to a pending list and seals
@@ -98,6 +99,26 @@ impl Redis {
     /// [`StateError::Refused`] when it would not keep state.
     pub fn ping(&self) -> Result<(), StateError> {
         Link::new(self.clone()).check()
+    }
+
+    /// How many partitions the source of a stage had when its first store was
+    /// opened, which is with this call if there was none: then `count`.
+    ///
+    /// # Errors
+    /// As [`Redis::ping`].
+    pub fn partitions(&self, app: &str, pipeline: &str, stage: &str, count: i32) -> Result<i32, StateError> {
+        let (mut link, key) = (Link::new(self.clone()), format!("{app}:{pipeline}:{stage}"));
+        link.call::<()>(redis::cmd("SET").arg(&key).arg(count).arg("NX"))?;
+        link.call(redis::cmd("GET").arg(&key))
+    }
+
+    /// Notes how many partitions the source of a stage has now.
+    ///
+    /// # Errors
+    /// As [`Redis::ping`].
+    pub fn remember_partitions(&self, app: &str, pipeline: &str, stage: &str, count: i32) -> Result<(), StateError> {
+        let key = format!("{app}:{pipeline}:{stage}");
+        Link::new(self.clone()).call(redis::cmd("SET").arg(key).arg(count))
     }
 
     /// Opens a store: takes the next epoch, settles what was prepared by the

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
 use crate::plugin::{CapsuleFolder, Scope};
 use crate::redrive;
-use crate::state::changelog;
+use crate::state::{StoreId, changelog};
 
 /// Below `host.data-dir`.
 const CAPSULES: &str = "capsules";
@@ -73,6 +73,11 @@ impl Plan {
 }
 
 impl StagePlan {
+    /// Its store for `partition` of the source.
+    pub fn store(&self, partition: i32) -> StoreId {
+        StoreId { pipeline: self.scope.pipeline.clone(), stage: self.scope.stage.clone(), partition }
+    }
+
     /// Whether its state outlives the process.
     pub fn is_durable(&self) -> bool {
         self.changelog.is_some() || self.state.backend != Backend::Memory

@@ -93,6 +93,7 @@ impl Worker {
         let mut paused = TopicPartitionList::new();
         let (mut ready, mut to_restore) = (Vec::new(), Vec::new());
         for restoring in found {
+            self.shared.standby.claim(&restoring.id, self.index);
             let TopicPartition { topic, partition } = restoring.id.clone();
             let mut fetch_from = restoring.position.next;
             let mut waits = true;
@@ -238,6 +239,9 @@ impl Worker {
     }
 
     fn let_go(&self, partitions: &TopicPartitionList) -> Result<(), WorkerError> {
+        for element in partitions.elements() {
+            self.shared.standby.release(&TopicPartition::new(element.topic(), element.partition()), self.index);
+        }
         self.member.incremental_unassign(partitions).map_err(WorkerError::Client)
     }
 

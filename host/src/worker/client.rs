@@ -38,6 +38,8 @@ pub fn check_property(key: &str, value: &str) -> Result<(), String> {
 pub fn base_config(config: &Config) -> ClientConfig {
     let mut client = ClientConfig::new();
     overlay(&mut client, config);
+    // That is the members', who alone join a group.
+    client.remove("group.protocol");
     client
 }
 
@@ -47,11 +49,8 @@ pub fn member_config(config: &Config, worker: usize, bounded: bool) -> ClientCon
     let mut client = ClientConfig::new();
     client
         .set("client.id", format!("{}-{}-{worker}", config.app, config.host.id))
-        .set("partition.assignment.strategy", "cooperative-sticky")
         .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
-        // A member hears of a rebalance with its next heartbeat; the default is 3,000 ms.
-        .set("heartbeat.interval.ms", "500")
         // The default of 1,000 ms leaves a fast consumer idle once its queue was full.
         .set("fetch.queue.backoff.ms", "5")
         // Bounds what is fetched ahead, in records of a partition and in all.
@@ -59,6 +58,15 @@ pub fn member_config(config: &Config, worker: usize, bounded: bool) -> ClientCon
         .set("queued.max.messages.kbytes", "8192")
         .set("fetch.wait.max.ms", "100")
         .set("statistics.interval.ms", "1000");
+    if !config.kafka.consumer_protocol() {
+        client
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            // A member hears of a rebalance with its next heartbeat; the default is 3,000 ms.
+            .set("heartbeat.interval.ms", "500");
+    }
+    if config.host.static_membership {
+        client.set("group.instance.id", format!("{}-{worker}", config.host.id));
+    }
     overlay(&mut client, config);
     client
         .set("group.id", &config.app)

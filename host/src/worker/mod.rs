@@ -34,7 +34,7 @@ use crate::commit::{Committed, Committer, Parties};
 use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
 use crate::redrive::Requests;
-use crate::state::Stores;
+use crate::state::{Standby, Stores};
 use crate::task::{Context, Now, PartitionState, Plan, Progress, Task, Versions};
 use restore::{Restorer, Restoring};
 
@@ -46,7 +46,8 @@ pub struct Shared {
     pub views: Arc<Views>,
     pub metrics: Metrics,
     pub health: Arc<Health>,
-    pub shelf: Shelf,
+    pub shelf: Arc<Shelf>,
+    pub standby: Arc<Standby>,
     pub redrives: Arc<Requests>,
     /// `--bounded`: process up to these offsets.
     pub bounds: Option<HashMap<TopicPartition, i64>>,
@@ -117,7 +118,7 @@ impl Worker {
     /// When there is no thread left for its restorer.
     pub fn new(parts: Parts) -> std::io::Result<Worker> {
         let Parts { index, member, sender, commands, plans, versions, context, shared, stores, committer } = parts;
-        let restorer = Restorer::start(index, stores.clone(), plans.clone())?;
+        let restorer = Restorer::start(index, stores.clone(), shared.standby.clone(), plans.clone())?;
         Ok(Worker {
             index,
             member,

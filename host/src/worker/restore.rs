@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::record::TopicPartition;
 use crate::state::changelog::Progress;
-use crate::state::{At, Cache, OpenError, Opener, Stores};
+use crate::state::{At, Cache, OpenError, Opener, Standby, Stores};
 use crate::task::{Plan, Position};
 
 /// Between two tries of something that did not answer.
@@ -57,11 +57,16 @@ pub struct Restorer {
 impl Restorer {
     /// # Errors
     /// When there is no thread left.
-    pub fn start(worker: usize, stores: Arc<Stores>, plans: Arc<[Arc<Plan>]>) -> std::io::Result<Restorer> {
+    pub fn start(
+        worker: usize,
+        stores: Arc<Stores>,
+        standby: Arc<Standby>,
+        plans: Arc<[Arc<Plan>]>,
+    ) -> std::io::Result<Restorer> {
         let (jobs, wanted) = crossbeam_channel::unbounded::<Restoring>();
         let (finished, done) = crossbeam_channel::unbounded();
         let run = move || {
-            let mut opener = Opener::new(stores);
+            let mut opener = Opener::new(stores, standby);
             for job in wanted {
                 if let Some(outcome) = restore(worker, &mut opener, &plans, &job) {
                     // The worker has ended: nobody wants it.

@@ -1,6 +1,6 @@
 //! Source topics that get more partitions.
 
-use crate::support::{Pipeline, Record, Setup, Stage, kafka, until};
+use crate::support::{Pipeline, Record, Setup, Stage, kafka, redis_url, until};
 
 const LOCATION: &str = r#"{"patientId": "7", "lat": 38.7167, "lon": -9.1333}"#;
 
@@ -42,4 +42,49 @@ fn a_changelog_with_another_number_of_partitions_refuses_the_start() {
     let (code, said) = setup.run_refused();
     assert_ne!(code, Some(0));
     assert!(said.contains("gregor state export") && said.contains('2') && said.contains('4'), "{said}");
+}
+
+#[test]
+fn state_on_disk_remembers_over_restarts_how_many_partitions_it_was_kept_for() {
+    remembers_partitions(r#"{ backend = "disk" }"#);
+}
+
+#[test]
+fn state_in_redis_remembers_over_restarts_how_many_partitions_it_was_kept_for() {
+    remembers_partitions(r#"{ backend = "redis" }"#);
+}
+
+fn remembers_partitions(state: &str) {
+    let (source, sink) = (kafka().topic(2), kafka().topic(1));
+    let stage = Stage::new("last-location").set("state", state);
+    let setup = watchful(Pipeline::new(&source).sink(&sink).stage(stage)).redis(&redis_url());
+    for _ in 0..2 {
+        let mut host = setup.start();
+        until("every partition is owned", || host.owns(2));
+        assert_eq!(host.term(), Some(0));
+    }
+    kafka().grow(&source, 4);
+    let (code, said) = setup.run_refused();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("gregor state export") && said.contains("was kept for 2"), "{said}");
+}
+
+#[test]
+fn stores_on_disk_are_rebuilt_where_their_changelog_was_imported_anew_elsewhere() {
+    let (source, sink) = (kafka().topic(2), kafka().topic(1));
+    let stage = Stage::new("last-location").set("state", r#"{ backend = "disk", changelog = true }"#);
+    let setup = watchful(Pipeline::new(&source).sink(&sink).stage(stage));
+    kafka().produce(&source, [Record::new("7", LOCATION).partition(1)]);
+    let mut host = setup.start();
+    assert_eq!(kafka().consume(&sink, 1).len(), 1);
+    until("it is committed", || kafka().is_settled(&setup.app, &source));
+    assert_eq!(host.term(), Some(0));
+    kafka().grow(&source, 4);
+    // What an import on another machine leaves: a changelog with as many partitions.
+    kafka().grow(&format!("{}-main-last-location-changelog", setup.app), 4);
+    let host = setup.start();
+    host.wait_for_log("rebuilding the local stores");
+    kafka().produce(&source, [Record::new("7", LOCATION).partition(1)]);
+    let outputs = kafka().consume(&sink, 2);
+    assert_eq!(outputs[1].json()["count"], 2, "from the changelog");
 }

@@ -47,4 +47,4 @@ pub use redis::redis_url;
 pub use settings::Settings;
 pub use setup::{Pipeline, Setup, Stage, gregor};
 pub use trial::{Backend, Guarantee, Trial};
-pub use wait::{PATIENCE, eventually, until};
+pub use wait::{PATIENCE, eventually, until, until_within};

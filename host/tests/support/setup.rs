@@ -80,6 +80,12 @@ impl Setup {
         self
     }
 
+    /// Leaves a property of `[kafka]` to the client.
+    pub fn without_kafka(mut self, property: &str) -> Setup {
+        self.kafka.retain(|line| !line.starts_with(&format!("{property:?} = ")));
+        self
+    }
+
     /// A line of `[delivery]`; `value` as TOML.
     pub fn delivery(mut self, key: &str, value: &str) -> Setup {
         self.delivery.push(format!("{key} = {value}"));

@@ -69,13 +69,22 @@ impl Trial {
         Trial::at(kafka(), backend, guarantee, settings)
     }
 
+    /// With a stage's `state`, as TOML, that differs from the backend's own.
+    pub fn with_state(backend: Backend, guarantee: Guarantee, settings: Settings, state: &str) -> Trial {
+        Trial::of(kafka(), backend, guarantee, settings, state)
+    }
+
     /// On a broker of the test's own.
     pub fn at(kafka: &'static Kafka, backend: Backend, guarantee: Guarantee, settings: Settings) -> Trial {
+        Trial::of(kafka, backend, guarantee, settings, backend.state())
+    }
+
+    fn of(kafka: &'static Kafka, backend: Backend, guarantee: Guarantee, settings: Settings, state: &str) -> Trial {
         // The sink tells when an output was appended: when the record was processed.
         let appended = [("message.timestamp.type", "LogAppendTime")];
         let (source, sink) = (kafka.topic(PARTITIONS), kafka.topic_with(PARTITIONS, &appended));
         let dead = kafka.topic(1);
-        let stage = Stage::new("last-location").set("state", backend.state());
+        let stage = Stage::new("last-location").set("state", state);
         let setup = Setup::new()
             .bootstrap(kafka.bootstrap())
             .kafka("session.timeout.ms", &kafka.shortest_session().to_string())

@@ -13,6 +13,7 @@
 pub mod cases;
 mod fields;
 mod invalid;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -43,6 +44,14 @@ pub struct Location<'a> {
 /// # Errors
 /// [`Invalid`] names the first rule the value breaks and never quotes it.
 pub fn parse(value: &[u8]) -> Result<Location<'_>, Invalid> {
+    match plain::read(value) {
+        Some(location) => Ok(location),
+        None => parse_any(value),
+    }
+}
+
+#[cold]
+fn parse_any(value: &[u8]) -> Result<Location<'_>, Invalid> {
     if value.is_empty() {
         return Err(Invalid::Empty);
     }

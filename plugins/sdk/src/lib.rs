@@ -21,7 +21,12 @@
 //! The crate compiles for the machine you develop on too, so that a plugin's
 //! own logic has plain `cargo test` unit tests. What only the host can answer
 //! ([`cache`], [`metrics`], [`logging`], [`config`]) panics there.
+//!
+//! A plugin gets an allocator that is made for many small blocks; one that
+//! brings its own leaves it out with `default-features = false`.
 
+#[cfg(all(feature = "allocator", any(test, target_arch = "wasm32"), not(target_feature = "atomics")))]
+mod alloc;
 /// What [`export!`] builds on; use the names below instead.
 #[doc(hidden)]
 pub mod bindings;

@@ -12,7 +12,7 @@ impl Metrics {
 
     /// The values of all series, by name and labels.
     fn read(&self) -> HashMap<String, f64> {
-        series(&self.encode(&Views::new()))
+        series(&self.encode(&Views::new(), &Copies::default()))
     }
 }
 
@@ -188,7 +188,7 @@ fn names_stay_bounded_over_commits_and_versions() {
 
 #[test]
 fn partitions_are_read_from_their_views() {
-    let read = series(&Metrics::new().encode(&fixture::views()));
+    let read = series(&Metrics::new().encode(&fixture::views(), &Copies::default()));
     assert_eq!(read["gregor_consumer_lag{topic=\"locations\",partition=\"2\"}"], 42.0);
     assert_eq!(read.get("gregor_consumer_lag{topic=\"locations\",partition=\"10\"}"), None);
     let state = |partition, state: &str| {
@@ -207,7 +207,7 @@ fn every_metric_is_declared_once_and_named_after_gregor() {
     metrics.consumed("t", 1);
     metrics.tally("s", own(&[("visits", 1)], &[("speed", 1.0)]));
     let views = fixture::views();
-    let text = metrics.encode(&views);
+    let text = metrics.encode(&views, &Copies::default());
     let mut declared = HashSet::new();
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let name = line.split(' ').next().unwrap();

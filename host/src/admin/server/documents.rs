@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::Status;
-use crate::admin::views::{Views, sorted};
+use crate::admin::views::{Views, behind, sorted};
 use crate::record::TopicPartition;
+use crate::state::StoreId;
 use crate::task::View;
 
 /// `/api/v1/status`: a host as a whole.
@@ -23,6 +24,18 @@ pub struct Host<'a> {
     /// Records still to process over all partitions; `null` while the end of
     /// one is not known.
     lag: Option<i64>,
+    /// Copies that it keeps of others' partitions.
+    standby: Vec<Standby>,
+}
+
+/// A warm copy of a stage's state for one partition.
+#[derive(Serialize)]
+struct Standby {
+    pipeline: String,
+    stage: String,
+    partition: i32,
+    /// Changelog records that it is behind, at most.
+    remaining: u64,
 }
 
 impl<'a> Host<'a> {
@@ -40,7 +53,14 @@ impl<'a> Host<'a> {
             workers: status.health.workers(),
             partitions,
             lag: views.iter().map(|(_, view)| view.lag()).sum(),
+            standby: behind(&status.copies).into_iter().map(Standby::from).collect(),
         }
+    }
+}
+
+impl From<(StoreId, u64)> for Standby {
+    fn from((id, remaining): (StoreId, u64)) -> Standby {
+        Standby { pipeline: id.pipeline, stage: id.stage, partition: id.partition, remaining }
     }
 }
 

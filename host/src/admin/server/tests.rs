@@ -80,6 +80,7 @@ fn status_sums_the_host_up() {
     let expected = json!({
         "app": "patient-locations", "host": "ward-3", "version": "1.2.3", "workers": 2,
         "partitions": {"running": 1, "held": 1}, "lag": null,
+        "standby": [{"pipeline": "locations", "stage": "last-location", "partition": 4, "remaining": 12}],
     });
     assert_eq!(timeless, expected);
 }

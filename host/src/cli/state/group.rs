@@ -30,9 +30,7 @@ impl Group<'_> {
     /// When the client refuses its configuration.
     pub fn new(config: &Config) -> Result<Group<'_>, HostError> {
         let mut client = worker::base_config(config);
-        // Asks the way that goes for any group; and waits for what a
-        // transaction has not decided yet.
-        client.remove("group.protocol").remove("group.instance.id");
+        // Waits for what a transaction has not decided yet.
         client.set("group.id", &config.app).set("isolation.level", "read_committed").set("enable.auto.commit", "false");
         let asking = client.create_with_context(Quiet).map_err(HostError::Client)?;
         Ok(Group { config, asking, deadline: Instant::now() + config.host.start_timeout })

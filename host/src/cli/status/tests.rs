@@ -33,7 +33,10 @@ fn tables_show_partitions_and_plugins() {
     let shown = status(&["--admin", &served.url], None).unwrap();
     let lines = words(&shown);
     assert!(shown.starts_with("patient-locations on ward-3: gregor 1.2.3, up 1m 3"), "{shown}");
-    assert!(shown.lines().next().unwrap().ends_with("workers 2, lag -"), "{shown}");
+    assert!(
+        shown.lines().next().unwrap().ends_with("workers 2, lag -, standby copies 1 (12 records behind)"),
+        "{shown}"
+    );
     assert_eq!(lines[1], ["topic", "partition", "worker", "state", "position", "committed", "lag", "entries"]);
     assert_eq!(lines[2], ["locations", "2", "0", "running", "100", "90", "42", "7"]);
     assert_eq!(lines[3], ["locations", "10", "1", "held", "(trap)", "7", "-", "-", "0"]);

@@ -92,7 +92,6 @@ fn kafka_properties_are_judged_by_gregor_and_by_the_client() {
     for key in [
         "group.id",
         "group.instance.id",
-        "group.protocol",
         "enable.auto.commit",
         "enable.auto.offset.store",
         "enable.idempotence",
@@ -146,4 +145,25 @@ fn what_is_not_built_yet_says_so() {
     let line = problem(&with_table("[plugins]\ntrusted-keys = [\"k\"]"));
     let place = "gregor.toml:5: plugins.trusted-keys: signatures are not checked";
     assert!(line.starts_with(place) && line.contains(" in this version"), "{line}");
+}
+
+#[test]
+fn copies_on_other_hosts_are_made_from_a_changelog_by_hosts_that_know_each_other() {
+    assert_eq!(
+        problem(&with_stage("state = { standby = 1 }")),
+        "gregor.toml:9: pipeline.p.stage.s.state.standby: asks for copies on other hosts, which they make from the \
+         changelog, and that is off; leave it out, or write changelog = true"
+    );
+    let copied = with_stage("state = { changelog = true, standby = 2 }");
+    assert_eq!(accepted(&copied, &[]).pipelines[0].stages[0].state.standby, 2);
+    let named = copied.replace("[kafka]", "[kafka]\n\"client.id\" = \"x\"");
+    assert!(problem(&named).contains("`standby` needs the one that tells hosts apart"), "{}", problem(&named));
+}
+
+#[test]
+fn the_consumer_protocol_leaves_timeouts_to_the_brokers() {
+    let consumer = LEAST.replace("[kafka]", "[kafka]\n\"group.protocol\" = \"consumer\"");
+    assert!(accepted(&consumer, &[]).kafka.consumer_protocol());
+    let own = consumer.replace("[kafka]", "[kafka]\n\"session.timeout.ms\" = 6000");
+    assert!(problem(&own).contains("the brokers' group.consumer.session.timeout.ms"), "{}", problem(&own));
 }

@@ -15,6 +15,7 @@ fn every_key_of_the_example_is_read() {
         Host {
             id: "ward-3".into(),
             workers: 2,
+            static_membership: false,
             data_dir: "/etc/gregor/data".into(),
             admin: Some(([127, 0, 0, 1], 9640).into()),
             admin_token: None,
@@ -49,7 +50,8 @@ fn every_key_of_the_example_is_read() {
                 max_bytes: 1 << 30,
                 max_value: 64 << 10,
                 hot_bytes: 8 << 20,
-                replication_factor: None
+                replication_factor: None,
+                standby: 0,
             },
             topics: vec!["locations-by-ward".into(), "audit".into()],
             limits: Limits {
@@ -105,7 +107,8 @@ fn what_is_left_out_has_a_default() {
                 max_bytes: 256 << 20,
                 max_value: 1 << 20,
                 hot_bytes: 8 << 20,
-                replication_factor: None
+                replication_factor: None,
+                standby: 0,
             },
             topics: vec![],
             limits: Limits {

@@ -35,6 +35,7 @@ pub struct Wanted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changelog {
     pub topic: String,
+    pub partitions: i32,
     /// How long deletions stay after compaction: the topic's `delete.retention.ms`.
     pub delete_retention: Duration,
     /// The topic's `max.message.bytes`: the largest batch it takes.
@@ -278,6 +279,7 @@ impl Brokers<'_> {
         }
         Ok(Changelog {
             topic: wanted.topic.clone(),
+            partitions: wanted.partitions,
             delete_retention: number("delete.retention.ms").map_or(USUAL_DELETE_RETENTION, Duration::from_millis),
             max_batch_bytes,
         })

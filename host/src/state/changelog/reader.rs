@@ -138,7 +138,8 @@ fn begin(replay: &Replay<'_>, start: i64, end: i64) -> Result<i64, ReplayError> 
     Ok(from)
 }
 
-fn reading(client: &ClientConfig, isolation: &str) -> ClientConfig {
+/// A client that reads changelogs, of what `isolation` lets it see.
+pub fn reading(client: &ClientConfig, isolation: &str) -> ClientConfig {
     let mut config = client.clone();
     let tuned = [
         ("client.id", "gregor-changelog"),
@@ -158,7 +159,6 @@ fn reading(client: &ClientConfig, isolation: &str) -> ClientConfig {
         }
     }
     config.remove("group.id");
-    config.remove("group.instance.id");
     config
         .set("isolation.level", isolation)
         .set("enable.partition.eof", "true")

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::codec::{HEADER, Malformed, decode};
+use super::codec::{Decoded, HEADER, Malformed, decode};
 use super::error::ReplayError;
 use crate::state::{Checkpoint, StateStore};
 use crate::worker::Arrived;
@@ -70,6 +70,21 @@ pub fn tombstones_may_be_gone(at: u64, delete_retention: Duration, now: u64) -> 
     }
 }
 
+/// What a record of a changelog says, and of which key.
+///
+/// # Errors
+/// [`ReplayError::Malformed`] for what no Gregor of this format wrote.
+pub fn read_record<'a>(record: &Arrived<'a>, topic: &str, partition: i32) -> Result<(&'a str, Decoded), ReplayError> {
+    let malformed = |problem| {
+        let (topic, offset) = (topic.to_owned(), record.offset());
+        ReplayError::Malformed { topic, partition, offset, problem }
+    };
+    let decoded = decode(record.header(HEADER), record.value()).map_err(malformed)?;
+    let key = record.key().and_then(|key| std::str::from_utf8(key).ok());
+    let key = key.filter(|key| !key.is_empty()).ok_or(Malformed::Key).map_err(malformed)?;
+    Ok((key, decoded))
+}
+
 /// Puts records into a store and counts them.
 pub(super) struct Loading<'a> {
     replay: &'a Replay<'a>,
@@ -101,18 +116,9 @@ impl<'a> Loading<'a> {
         if offset >= self.end {
             return Ok(());
         }
-        let malformed = |problem| ReplayError::Malformed {
-            topic: self.replay.topic.to_owned(),
-            partition: self.replay.partition,
-            offset,
-            problem,
-        };
-        let value = record.value();
-        let decoded = decode(record.header(HEADER), value).map_err(malformed)?;
-        let key = record.key().and_then(|key| std::str::from_utf8(key).ok());
-        let key = key.filter(|key| !key.is_empty()).ok_or(Malformed::Key).map_err(malformed)?;
+        let (key, decoded) = read_record(record, self.replay.topic, self.replay.partition)?;
         self.records += 1;
-        self.bytes += (key.len() + value.map_or(0, <[u8]>::len)) as u64;
+        self.bytes += (key.len() + record.value().map_or(0, <[u8]>::len)) as u64;
         if decoded.position > self.replay.position {
             self.ahead.entry(key.to_owned()).or_insert(offset);
             return Ok(());

@@ -21,6 +21,8 @@ const MARKER: &str = "gregor-state";
 /// Version of the folder's layout, of logs and of entries.
 const VERSION: &[u8] = b"1\n";
 const STORES: &str = "stores";
+/// The file beside a stage's stores that says how many partitions its source has.
+const PARTITIONS: &str = "partitions";
 /// Begins the name of a store's folder that is being removed.
 const GONE: &str = "gone-";
 /// Bytes of decoded blocks that are kept for all stores together.
@@ -176,6 +178,25 @@ impl Home {
         Ok(())
     }
 
+    /// See [`Disk::partitions`](super::Disk::partitions).
+    pub fn partitions(&self, pipeline: &str, stage: &str) -> Result<Option<i32>, StateError> {
+        match fs::read_to_string(self.folder_of(pipeline, stage).join(PARTITIONS)) {
+            Ok(text) => Ok(text.trim().parse().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(from_io(error)),
+        }
+    }
+
+    /// See [`Disk::remember_partitions`](super::Disk::remember_partitions).
+    pub fn remember_partitions(&self, pipeline: &str, stage: &str, count: i32) -> Result<(), StateError> {
+        let folder = self.folder_of(pipeline, stage);
+        fs::create_dir_all(&folder).map_err(from_io)?;
+        let written = folder.join(format!("{PARTITIONS}.new"));
+        fs::write(&written, format!("{count}\n")).and_then(|()| File::open(&written)?.sync_all()).map_err(from_io)?;
+        fs::rename(&written, folder.join(PARTITIONS)).map_err(from_io)?;
+        File::open(&folder).and_then(|folder| folder.sync_all()).map_err(from_io)
+    }
+
     pub fn list(&self) -> Result<Vec<StoreId>, StateError> {
         let mut ids: Vec<_> =
             self.folders()?.into_iter().filter(|(_, _, number)| number.is_some()).map(|(_, id, _)| id).collect();
@@ -185,7 +206,11 @@ impl Home {
     }
 
     fn parent(&self, id: &StoreId) -> PathBuf {
-        self.dir.join(STORES).join(encode(&id.pipeline)).join(encode(&id.stage))
+        self.folder_of(&id.pipeline, &id.stage)
+    }
+
+    fn folder_of(&self, pipeline: &str, stage: &str) -> PathBuf {
+        self.dir.join(STORES).join(encode(pipeline)).join(encode(stage))
     }
 
     /// Numbers of a store's folders, ascending.

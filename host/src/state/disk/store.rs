@@ -137,7 +137,10 @@ impl DiskStore {
     /// When what did not happen cannot be taken back.
     pub fn standing(&mut self, position: i64) -> Result<Standing, StateError> {
         let undo = self.undo.take();
-        if (self.mark.from..self.mark.to).contains(&position) && self.mark.from >= 0 {
+        let Mark { from, to, .. } = self.mark;
+        // Past `to` others have gone on, perhaps from `from`: the changelog
+        // tells what happened, and what is taken back here is read there.
+        if (0..to).contains(&from) && from <= position && position != to {
             let lines = undo.ok_or_else(unreadable)?;
             self.take_back(&lines)?;
         }

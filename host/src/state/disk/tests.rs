@@ -122,23 +122,26 @@ fn a_later_handle_fences_the_earlier_one() {
 fn standing_tells_behind_from_ahead() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Disk::open(dir.path()).unwrap();
-    let mut store = disk.store(&id(0), 1 << 20, false).unwrap();
-    assert_eq!(store.standing(5).unwrap(), Standing::Empty);
-    write(&mut store, 5, 10, ["k".into()], "old");
-    let changes = [store.put("k", entry("new")).unwrap()];
-    store.prepare(&Commit { from: 10, to: 20, changelog: 3, now: 9, changes: &changes }).unwrap();
-    let open = |position| {
-        let mut store = disk.store(&id(0), 1 << 20, false).unwrap();
+    for n in [0, 1] {
+        let mut store = disk.store(&id(n), 1 << 20, false).unwrap();
+        assert_eq!(store.standing(5).unwrap(), Standing::Empty);
+        write(&mut store, 5, 10, ["k".into()], "old");
+        let changes = [store.put("k", entry("new")).unwrap()];
+        store.prepare(&Commit { from: 10, to: 20, changelog: 3, now: 9, changes: &changes }).unwrap();
+    }
+    let open = |n, position| {
+        let mut store = disk.store(&id(n), 1 << 20, false).unwrap();
         let standing = store.standing(position).unwrap();
         (standing, value(&mut store, "k").unwrap())
     };
     let at = |position| Checkpoint { position, changelog: 3, at: 9 };
-    assert_eq!(open(21), (Standing::Behind(at(20)), "new".into()));
-    assert_eq!(open(9), (Standing::Ahead(at(20)), "new".into()));
-    assert_eq!(open(20), (Standing::Whole, "new".into()));
-    assert_eq!(open(15), (Standing::Behind(at(10)), "old".into()), "in between: back to what is certain");
-    assert_eq!(open(10), (Standing::Whole, "old".into()));
-    assert_eq!(open(20), (Standing::Behind(at(10)), "old".into()), "what was taken back is gone");
+    assert_eq!(open(0, 9), (Standing::Ahead(at(20)), "new".into()));
+    assert_eq!(open(0, 20), (Standing::Whole, "new".into()));
+    assert_eq!(open(0, 15), (Standing::Behind(at(10)), "old".into()), "in between: back to what is certain");
+    assert_eq!(open(0, 10), (Standing::Whole, "old".into()));
+    assert_eq!(open(0, 20), (Standing::Behind(at(10)), "old".into()), "what was taken back is gone");
+    let past = (Standing::Behind(at(10)), "old".into());
+    assert_eq!(open(1, 21), past, "others went on, perhaps from before: the changelog tells");
 }
 
 #[test]
@@ -226,7 +229,10 @@ fn a_commit_that_waits_for_the_device_is_there() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn what_cannot_be_flushed_waits_in_the_log() {
+    use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+
     let dir = tempfile::tempdir().unwrap();
     let disk = Disk::open_with(dir.path(), 20_000).unwrap();
     let mut store = disk.store(&id(0), 1 << 20, false).unwrap();
@@ -234,13 +240,14 @@ fn what_cannot_be_flushed_waits_in_the_log() {
     write(&mut store, 0, 1, keys(), &"x".repeat(100));
     let tables = dir.path().join("stores/patients/last%2Fplace/0-1/tree/tables");
     let aside = tables.with_extension("aside");
-    fs::rename(&tables, &aside).unwrap();
-    fs::write(&tables, "no folder").unwrap();
+    fs::write(&aside, "no folder").unwrap();
+    // In one step: a folder that is gone would be damage.
+    let exchange = || renameat2(AT_FDCWD, &tables, AT_FDCWD, &aside, RenameFlags::RENAME_EXCHANGE).unwrap();
+    exchange();
     for round in 1..30 {
         write(&mut store, round, round + 1, keys(), &"y".repeat(100));
     }
-    fs::remove_file(&tables).unwrap();
-    fs::rename(&aside, &tables).unwrap();
+    exchange();
     for round in 30..60 {
         write(&mut store, round, round + 1, keys(), &"z".repeat(100));
     }

@@ -13,7 +13,9 @@ use crate::cli::state::{Chosen, NO_STATE, Refusal};
 use crate::clock::wall_ms;
 use crate::config::Backend;
 use crate::state::changelog::{self, Changelog, HEADER, Wanted};
-use crate::state::{At, Checkpoint, DISK_FOLDER, Disk, Entry, MAX_ENTRIES, Page, Redis, Standing, StateStore, StoreId};
+use crate::state::{
+    At, Checkpoint, DISK_FOLDER, Disk, Entry, MAX_ENTRIES, Page, Redis, Standing, StateError, StateStore, StoreId,
+};
 use crate::worker::{self, Sender, SenderContext};
 
 /// Bytes of entries that are looked at at once.
@@ -105,14 +107,21 @@ impl Target {
                 let at = positions(chosen, group, partitions)?;
                 let disk = Disk::open(&chosen.config.host.data_dir.join(DISK_FOLDER))?;
                 let open = |partition: i32, at: &At| empty_on_disk(chosen, &disk, partition, *at, *replace);
-                stores(at, open)
+                let stores = stores(at, open)?;
+                let (pipeline, stage) = (chosen.stage.scope.pipeline.clone(), chosen.stage.scope.stage.clone());
+                let done = move || disk.remember_partitions(&pipeline, &stage, partitions);
+                Ok(Filling::Stores { stores, done: Box::new(done) })
             }
             Target::Redis { replace } => {
                 let Some(settings) = &chosen.config.redis else { return refuse("[redis] is missing".to_owned()) };
                 let redis = Redis::new(settings)?;
                 let at = positions(chosen, group, partitions)?;
                 let open = |partition: i32, at: &At| empty_in_redis(chosen, &redis, partition, *at, *replace);
-                stores(at, open)
+                let stores = stores(at, open)?;
+                let (pipeline, stage) = (chosen.stage.scope.pipeline.clone(), chosen.stage.scope.stage.clone());
+                let app = chosen.config.app.clone();
+                let done = move || redis.remember_partitions(&app, &pipeline, &stage, partitions);
+                Ok(Filling::Stores { stores, done: Box::new(done) })
             }
         }
     }
@@ -130,10 +139,10 @@ fn positions(chosen: &Chosen, group: &Group<'_>, partitions: i32) -> anyhow::Res
 fn stores(
     positions: Vec<At>,
     open: impl Fn(i32, &At) -> anyhow::Result<Box<dyn StateStore>>,
-) -> anyhow::Result<Filling> {
+) -> anyhow::Result<Vec<(Box<dyn StateStore>, At)>> {
     // All are looked at before the first is written.
     let opened: anyhow::Result<Vec<_>> = (0..).zip(&positions).map(|(partition, at)| open(partition, at)).collect();
-    Ok(Filling::Stores(opened?.into_iter().zip(positions).collect()))
+    Ok(opened?.into_iter().zip(positions).collect())
 }
 
 fn id(chosen: &Chosen, partition: i32) -> StoreId {
@@ -228,8 +237,16 @@ fn forget_local(chosen: &Chosen) -> anyhow::Result<()> {
 
 /// A target that is being filled.
 pub enum Filling {
-    Changelog { sender: Sender, topic: String },
-    Stores(Vec<(Box<dyn StateStore>, At)>),
+    Changelog {
+        sender: Sender,
+        topic: String,
+    },
+    Stores {
+        /// By partition.
+        stores: Vec<(Box<dyn StateStore>, At)>,
+        /// Notes for how many partitions they are.
+        done: Box<dyn FnOnce() -> Result<(), StateError>>,
+    },
 }
 
 impl Filling {
@@ -247,7 +264,7 @@ impl Filling {
                 sender.poll(Duration::ZERO);
                 Ok(sender.context().check()?)
             }
-            Filling::Stores(stores) => Ok(stores[partition as usize].0.load(key, Some(entry))?),
+            Filling::Stores { stores, .. } => Ok(stores[partition as usize].0.load(key, Some(entry))?),
         }
     }
 
@@ -265,11 +282,11 @@ impl Filling {
                 sender.poll(Duration::ZERO);
                 Ok(sender.context().check()?)
             }
-            Filling::Stores(stores) => {
+            Filling::Stores { stores, done } => {
                 for (mut store, at) in stores {
                     store.restored(Checkpoint { position: at.position, changelog: 0, at: wall_ms() })?;
                 }
-                Ok(())
+                Ok(done()?)
             }
         }
     }
