@@ -217,6 +217,9 @@ pub struct Stage {
     /// none, which is the default: a plugin's lines may hold what a record
     /// holds.
     pub log: Option<LogLevel>,
+    /// How many calls that failed are kept in files, with what their records
+    /// hold: 0 to 1,000. Default: 0, which the file also calls "off".
+    pub capsules: u32,
     /// What the plugin reads through `wasi:config`. Default: empty.
     pub config: BTreeMap<String, String>,
 }

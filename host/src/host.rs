@@ -21,6 +21,7 @@ use crate::error::{HostError, WorkerError};
 use crate::plugin::compiler::{Bounds, Compiler};
 use crate::plugin::{CodeFolder, Engine};
 use crate::record::TopicPartition;
+use crate::redrive::{Follower, Requests};
 use crate::state::{Copies, Standby, Stores};
 use crate::task::{Context, Plan, Versions};
 use crate::topics::{self, Topics};
@@ -63,6 +64,8 @@ pub struct Host {
     admin: Option<SocketAddr>,
     /// Asks the group about its offsets, in a bounded run.
     probe: Option<BaseConsumer>,
+    /// Reads the redrive topics, where a pipeline has dead letters.
+    _follower: Option<Follower>,
     /// Hangs up to end the watch.
     _watch: Sender<()>,
     /// The admin server's.
@@ -108,6 +111,7 @@ impl Host {
             health: Arc::new(Health::new(config.host.workers)),
             shelf,
             standby: Arc::new(standby),
+            redrives: Arc::new(Requests::default()),
             bounds,
         });
         let runtime =
@@ -117,6 +121,12 @@ impl Host {
         let (request, requests) = crossbeam_channel::unbounded();
         let admin = start_admin(&config, &runtime, &shared, copies, &plugins, workers.clone(), request)?;
 
+        let redriven = |plan: &Arc<Plan>| Some((plan.name.clone(), plan.redrive.as_ref()?.to_string()));
+        let redriven: Vec<_> = plans.iter().filter_map(redriven).collect();
+        let follower = match redriven.is_empty() {
+            true => None,
+            false => Some(Follower::start(worker::base_config(&config), redriven, shared.redrives.clone())?),
+        };
         let (over, ended) = crossbeam_channel::unbounded();
         let mut host = Host {
             workers,
@@ -126,6 +136,7 @@ impl Host {
             plugins: plugins.clone(),
             admin,
             probe: probe.transpose().map_err(HostError::Client)?,
+            _follower: follower,
             _watch: crossbeam_channel::bounded(0).0,
             _runtime: runtime,
             config,
@@ -177,6 +188,7 @@ impl Host {
                 engine: engine.clone(),
                 topics: topics.clone(),
                 worker: format!("{}/{index}", self.config.host.id).into(),
+                exactly_once,
             },
             shared: self.shared.clone(),
             stores: stores.clone(),

@@ -11,6 +11,7 @@ pub mod host;
 pub mod partitioner;
 pub mod plugin;
 pub mod record;
+pub mod redrive;
 pub mod state;
 pub mod task;
 pub mod topics;

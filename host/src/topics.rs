@@ -144,7 +144,10 @@ fn partition_count(
 }
 
 /// What the brokers tell of `max.message.bytes`; nothing where they may not.
-fn max_batch_bytes<'a>(client: &ClientConfig, topics: impl Iterator<Item = &'a Arc<str>>) -> HashMap<Arc<str>, u64> {
+pub fn max_batch_bytes<'a>(
+    client: &ClientConfig,
+    topics: impl Iterator<Item = &'a Arc<str>>,
+) -> HashMap<Arc<str>, u64> {
     let topics: Vec<_> = topics.collect();
     let Ok(admin) = client.create::<AdminClient<DefaultClientContext>>() else { return HashMap::new() };
     let wanted: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();

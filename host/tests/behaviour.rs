@@ -12,6 +12,8 @@ mod bounded;
 mod broker_faults;
 #[path = "behaviour/cache.rs"]
 mod cache;
+#[path = "behaviour/capsules.rs"]
+mod capsules;
 #[path = "behaviour/changelog.rs"]
 mod changelog;
 #[path = "behaviour/cli.rs"]
@@ -23,6 +25,8 @@ mod containment;
 #[cfg(debug_assertions)]
 #[path = "behaviour/crash_points.rs"]
 mod crash_points;
+#[path = "behaviour/dead_letters.rs"]
+mod dead_letters;
 #[path = "behaviour/delivery.rs"]
 mod delivery;
 #[path = "behaviour/deploy.rs"]
@@ -31,10 +35,14 @@ mod deploy;
 mod determinism;
 #[path = "behaviour/exactly_once.rs"]
 mod exactly_once;
+#[path = "behaviour/fuzz.rs"]
+mod fuzz;
 #[path = "behaviour/growth_of_hosts.rs"]
 mod growth_of_hosts;
 #[path = "behaviour/growth_of_topics.rs"]
 mod growth_of_topics;
+#[path = "behaviour/hostile.rs"]
+mod hostile;
 #[path = "behaviour/kills.rs"]
 mod kills;
 #[path = "behaviour/large_state.rs"]

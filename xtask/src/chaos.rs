@@ -50,6 +50,10 @@ enum Scenario {
     Standby,
     /// State of 1,000 bytes a record is opened, rebuilt and taken over
     LargeState,
+    /// Generated plugins are refused or contained; each round is one of them
+    Hostile,
+    /// What plugins, records and configuration files may hold, for an hour; each round is a second
+    Fuzz,
 }
 
 impl Scenario {
@@ -64,6 +68,8 @@ impl Scenario {
             Scenario::Hosts => "growth_of_hosts::",
             Scenario::Standby => "standby::",
             Scenario::LargeState => "large_state::",
+            Scenario::Hostile => "hostile::",
+            Scenario::Fuzz => "fuzz::",
         }
     }
 
@@ -77,6 +83,8 @@ impl Scenario {
             Scenario::Broker => 5,
             Scenario::Hosts => 30,
             Scenario::Standby => 10,
+            Scenario::Hostile => 2_000,
+            Scenario::Fuzz => 3_600,
         }
     }
 

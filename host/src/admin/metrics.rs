@@ -45,6 +45,7 @@ struct Registered {
     registry: Registry,
     consumed: Family<Labels<1>, Counter>,
     produced: Family<Labels<1>, Counter>,
+    redriven: Family<Labels<1>, Counter>,
     stages: Arc<Stages>,
     commits: Histogram,
     loads: Family<Labels<1>, Counter>,
@@ -64,6 +65,7 @@ impl Metrics {
             registry: Registry::with_prefix(PREFIX),
             consumed: Family::default(),
             produced: Family::default(),
+            redriven: Family::default(),
             stages: Arc::default(),
             commits: Histogram::new(COMMIT_SECONDS),
             loads: Family::default(),
@@ -81,6 +83,11 @@ impl Metrics {
     /// `records` were delivered to `topic`.
     pub fn produced(&self, topic: &str, records: u64) {
         self.0.produced.get_or_create(&[("topic", topic.to_owned())]).inc_by(records);
+    }
+
+    /// A dead letter went through `pipeline` again, whatever came of it.
+    pub fn redriven(&self, pipeline: &str) {
+        self.0.redriven.get_or_create(&[("pipeline", pipeline.to_owned())]).inc();
     }
 
     /// Adds what a stage of one task did since its last commit.
@@ -136,6 +143,11 @@ impl Registered {
         let registry = &mut self.registry;
         registry.register("records_consumed", "Records that every pipeline is done with", self.consumed.clone());
         registry.register("records_produced", "Records delivered to a topic", self.produced.clone());
+        registry.register(
+            "dead_letters_redriven",
+            "Dead letters that went through their pipeline again",
+            self.redriven.clone(),
+        );
         registry.register(
             "commit_seconds",
             "Time from the flush of outputs to committed offsets",

@@ -3,6 +3,7 @@
 mod api;
 mod bars;
 mod config;
+mod dead_letter;
 mod demo;
 mod plugin;
 mod run;
@@ -56,6 +57,9 @@ enum Command {
     /// Look at the state of a stage, or carry it from one place to another
     #[command(subcommand)]
     State(state::StateCommand),
+    /// Look at records that failed for good, or put them through their pipeline again
+    #[command(subcommand)]
+    DeadLetter(dead_letter::DeadLetterCommand),
     /// Show a running host's partitions and plugins
     Status(status::StatusArgs),
     /// What a host runs to compile a plugin apart from itself
@@ -73,6 +77,7 @@ Examples:
   gregor plugin deploy plugins/mine.wasm
   gregor plugin rollback mine
   gregor state get locations last-location 123
+  gregor dead-letter list locations
   gregor status
 
 Exit codes: 0 done; 1 it could not go on; 2 usage or configuration; 3 Kafka is
@@ -104,7 +109,7 @@ pub fn run(cli: Cli) -> ExitCode {
         return plugin::compile(args);
     }
     let default = match cli.command {
-        Command::Demo(_) | Command::State(_) | Command::Plugin(_) => "warn,librdkafka=error",
+        Command::Demo(_) | Command::State(_) | Command::DeadLetter(_) | Command::Plugin(_) => "warn,librdkafka=error",
         _ => "info,librdkafka=warn",
     };
     if let Err(error) = start_log(cli.log.as_deref().unwrap_or(default), cli.log_format) {
@@ -117,6 +122,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Config(command) => config::run(&command),
         Command::Plugin(command) => plugin::run(command),
         Command::State(command) => Ok(state::run(command)),
+        Command::DeadLetter(command) => Ok(dead_letter::run(command)),
         Command::Status(args) => status::run(args),
         Command::Compile(args) => Ok(plugin::compile(&args)),
     };

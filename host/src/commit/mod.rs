@@ -456,8 +456,9 @@ fn offsets_of(tasks: &[&Task]) -> Result<TopicPartitionList, WorkerError> {
         let position = task.position();
         let mut element = offsets.add_partition(&task.id.topic, task.id.partition);
         element.set_offset(Offset::Offset(position.next)).map_err(WorkerError::Client)?;
-        if position.begun.is_some() {
-            element.set_metadata(position.metadata());
+        let metadata = position.metadata();
+        if !metadata.is_empty() {
+            element.set_metadata(metadata);
         }
     }
     Ok(offsets)

@@ -60,6 +60,16 @@ where
     }
 }
 
+/// A whole number in `range`, or "off" for 0.
+pub(super) fn count_or_off(range: RangeInclusive<u32>) -> impl Fn(&Value) -> Parsed<u32> {
+    move |value| match value.string().as_deref() {
+        Some("off") => Ok(0),
+        _ => {
+            whole(range.clone())(value).map_err(|wrong| Wrong { cure: format!("{}, or \"off\"", wrong.cure), ..wrong })
+        }
+    }
+}
+
 /// One of the words, each with what it stands for.
 pub(super) fn choice<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Value) -> Parsed<T> {
     move |value| {

@@ -161,6 +161,7 @@ fn stage(r: &mut Reader<'_>, before: &[Stage], source: &str, dead_letter: bool) 
         on_failure: r.get("on-failure", choice(POLICIES)).unwrap_or(policy),
         retry: r.table("retry", retry),
         log: r.get("log", choice(LEVELS)).flatten(),
+        capsules: r.get("capsules", kind::count_or_off(0..=1_000)).unwrap_or(0),
         config: r.table("config", |r| r.scalars()).into_iter().collect(),
     };
     check::stage(r, &stage, before, source, dead_letter);

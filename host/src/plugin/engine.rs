@@ -10,15 +10,13 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::instance::Guest;
-use super::limits::TABLE_ELEMENTS;
+use super::limits::{GUEST_STACK, TABLE_ELEMENTS};
 use super::{imports, wasi};
 
 /// Calls are interrupted at multiples of this.
 const EPOCH: Duration = Duration::from_millis(5);
 /// Modules inside one component: a Rust plugin has two or three, an interpreted language a few dozen.
 const MODULES_PER_COMPONENT: u32 = 64;
-/// A guest's stack; the worker's own is several times that.
-const GUEST_STACK: usize = 512 << 10;
 
 /// Compiles plugins and holds the pool their instances live in. Cheap to clone.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::limits::{GUEST_STACK, MAX_RESOURCES, Overrun};
 use crate::state::StateError;
 
 /// A limit's failure carries the limit and, where known, what was asked for.
@@ -20,14 +21,20 @@ pub enum Failure {
     Timeout(Duration),
     #[error("the plugin asked for {asked} bytes of memory, the limit is {limit}")]
     Memory { asked: u64, limit: u64 },
-    #[error("the plugin exhausted its stack")]
+    #[error("the plugin asked for a table of {asked} elements, the limit is {limit}")]
+    Table { asked: u64, limit: u64 },
+    #[error("the plugin exhausted its stack of {} bytes", GUEST_STACK)]
     Stack,
+    #[error("the plugin asked for one more handle of a resource, the limit is {} at once", MAX_RESOURCES)]
+    Handles,
     #[error("{count} outputs for one record, the limit is {limit}")]
     Outputs { count: usize, limit: u32 },
     #[error("{bytes} bytes of outputs for one record, the limit is {limit}")]
     OutputBytes { bytes: u64, limit: u64 },
     #[error("the call passed more than {0} bytes to the host at once")]
     HostCall(u64),
+    #[error("{0}")]
+    Overrun(Overrun),
     #[error("an output's {0}")]
     InvalidOutput(&'static str),
     #[error("an output names a topic that the stage's `topics` does not grant")]
@@ -52,10 +59,12 @@ impl Failure {
             Failure::Trap(_) => "trap",
             Failure::Timeout(_) => "timeout",
             Failure::Memory { .. } => "memory-limit",
+            Failure::Table { .. } => "table-limit",
             Failure::Stack => "stack-overflow",
+            Failure::Handles => "handle-limit",
             Failure::Outputs { .. } => "output-count-limit",
             Failure::OutputBytes { .. } => "output-bytes-limit",
-            Failure::HostCall(_) => "host-call-limit",
+            Failure::HostCall(_) | Failure::Overrun(_) => "host-call-limit",
             Failure::InvalidOutput(_) => "invalid-output",
             Failure::TopicNotGranted => "topic-not-granted",
             Failure::NoSink => "no-sink",
@@ -72,8 +81,11 @@ impl Failure {
             Failure::Trap(_)
                 | Failure::Timeout(_)
                 | Failure::Memory { .. }
+                | Failure::Table { .. }
                 | Failure::Stack
+                | Failure::Handles
                 | Failure::HostCall(_)
+                | Failure::Overrun(_)
                 | Failure::State(_)
         )
     }
@@ -86,6 +98,11 @@ impl Failure {
             Failure::Outputs { .. } | Failure::OutputBytes { .. } | Failure::NoInstance(_) => true,
             _ => self.spoils_instance(),
         }
+    }
+
+    /// Whether a trap or a limit ended the call, not the plugin's own word.
+    pub fn is_breach(&self) -> bool {
+        self.worth_a_fresh_instance() && !matches!(self, Failure::NoInstance(_))
     }
 
     /// The guest's own words, if any.

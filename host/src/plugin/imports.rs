@@ -7,22 +7,34 @@ use super::abi::v1::gregor::plugin::{cache, metrics, timers, types};
 use super::abi::v1::wasi::config::store as config;
 use super::abi::v1::wasi::logging::logging;
 use super::instance::Guest;
+use super::limits::{Overrun, Refusals, Soft};
 use crate::config::LogLevel;
-use crate::state::CacheError;
+use crate::state::{CacheError, CacheLimits};
 
 /// Bytes that one `get-many` may return; the plugin traps past it.
-const MAX_GET_MANY_BYTES: usize = 8 << 20;
+const MAX_GET_MANY_BYTES: u64 = 8 << 20;
 
 pub fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     v1::Plugin::add_to_linker::<Guest, HasSelf<Guest>>(linker, |guest| guest)
 }
 
 /// What the plugin hears of a refused write; a store that failed ends the call.
-fn told<T>(outcome: Result<T, CacheError>) -> wasmtime::Result<Result<T, cache::Error>> {
+fn told<T>(
+    outcome: Result<T, CacheError>,
+    limits: CacheLimits,
+    refusals: &mut Refusals,
+) -> wasmtime::Result<Result<T, cache::Error>> {
     Ok(Err(match outcome {
         Ok(done) => return Ok(Ok(done)),
-        Err(CacheError::QuotaExceeded(limit)) => cache::Error::QuotaExceeded(limit),
-        Err(CacheError::ValueTooLarge(limit)) => cache::Error::ValueTooLarge(limit),
+        // As configured: the cache of a replay has other bounds.
+        Err(CacheError::QuotaExceeded(_)) => {
+            refusals.tell(Soft::CacheBytes, limits.bytes);
+            cache::Error::QuotaExceeded(limits.bytes)
+        }
+        Err(CacheError::ValueTooLarge(limit)) => {
+            refusals.tell(Soft::ValueBytes, limit);
+            cache::Error::ValueTooLarge(limit)
+        }
         Err(CacheError::InvalidKey) => cache::Error::InvalidKey("a key is 1 to 512 bytes of UTF-8".into()),
         Err(CacheError::NotANumber) => cache::Error::NotANumber,
         Err(CacheError::Store(error)) => return Err(error.into()),
@@ -41,15 +53,15 @@ impl cache::Host for Guest {
         let mut found = Vec::with_capacity(keys.len());
         for key in &keys {
             let value = self.cache.get(key)?.map(<[u8]>::to_vec);
-            bytes += value.as_ref().map_or(0, Vec::len);
-            wasmtime::ensure!(bytes <= MAX_GET_MANY_BYTES, "get-many past {MAX_GET_MANY_BYTES} bytes");
+            bytes += value.as_ref().map_or(0, Vec::len) as u64;
+            Overrun::check("values of get-many", bytes, MAX_GET_MANY_BYTES)?;
             found.push(value);
         }
         Ok(found)
     }
 
     fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> wasmtime::Result<Result<(), cache::Error>> {
-        told(self.cache.set(&key, value, ttl_ms))
+        told(self.cache.set(&key, value, ttl_ms), self.scope.cache, &mut self.refusals)
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<bool> {
@@ -57,7 +69,7 @@ impl cache::Host for Guest {
     }
 
     fn increment(&mut self, key: String, delta: i64) -> wasmtime::Result<Result<i64, cache::Error>> {
-        told(self.cache.increment(&key, delta))
+        told(self.cache.increment(&key, delta), self.scope.cache, &mut self.refusals)
     }
 
     fn scan(&mut self, prefix: String, after: Option<String>, limit: u32) -> wasmtime::Result<Vec<(String, Vec<u8>)>> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::WasiCtx;
 
@@ -13,20 +13,13 @@ use super::abi::v1::gregor::plugin::types;
 use super::counts::Counts;
 use super::engine::Engine;
 use super::failure::Failure;
-use super::limits::Growth;
+use super::limits::{Growth, MAX_RESOURCES, Overrun, Refusals, Soft, host_call_bytes};
 use super::lines::Lines;
 use super::wasi::{self, Determinism};
 use crate::clock::wall_ms;
 use crate::config::{self, Isolation, LogLevel};
 use crate::record::{Header, Record};
 use crate::state::{Cache, CacheLimits, MemoryStore, StateError};
-
-/// Bytes that one host call may take from the guest besides a call's outputs.
-const HOST_CALL_BYTES: u64 = 2 << 20;
-/// Bytes that lifting one output takes besides its key, value and headers.
-const OUTPUT_BYTES: u64 = 256;
-/// Handles and entries of WASI resources (streams, pollables) alive at once.
-const MAX_RESOURCES: usize = 1_000;
 
 /// What a stage gives to its instances: names, limits and configuration.
 #[derive(Debug)]
@@ -70,6 +63,7 @@ pub struct Guest {
     pub(super) scope: Arc<Scope>,
     pub(super) lines: Lines,
     pub(super) counts: Counts,
+    pub(super) refusals: Refusals,
     growth: Growth,
 }
 
@@ -79,6 +73,10 @@ pub struct Instance {
     /// For exports that a version may have or not.
     instance: wasmtime::component::Instance,
     exports: v1::Plugin,
+    /// Its clock at its start, milliseconds since the Unix epoch.
+    started_ms: u64,
+    /// Records that it was called with.
+    calls: u64,
 }
 
 impl Instance {
@@ -88,7 +86,16 @@ impl Instance {
     /// [`Failure::NoInstance`] when the pool is full or `init` refuses; what
     /// ended the call when a start function or `init` traps or takes too long.
     pub fn new(engine: &Engine, version: &Version, scope: &Arc<Scope>) -> Result<Instance, Failure> {
-        let now_ms = wall_ms();
+        Instance::started_at(engine, version, scope, wall_ms())
+    }
+
+    /// As [`Instance::new`], its clock showing `now_ms` at its start.
+    pub(super) fn started_at(
+        engine: &Engine,
+        version: &Version,
+        scope: &Arc<Scope>,
+        now_ms: u64,
+    ) -> Result<Instance, Failure> {
         let lines = Lines::new(scope.clone());
         lines.refill(now_ms);
         let mut table = ResourceTable::new();
@@ -101,11 +108,13 @@ impl Instance {
             scope: scope.clone(),
             lines,
             counts: Counts::default(),
+            refusals: Refusals::default(),
             growth: Growth::new(scope.limits.memory),
         };
         let mut store = Store::new(engine.wasmtime(), guest);
         store.limiter(|guest| &mut guest.growth);
         store.set_max_component_handles(MAX_RESOURCES);
+        store.set_hostcall_fuel(usize::try_from(host_call_bytes(&scope.limits)).unwrap_or(usize::MAX));
         store.set_epoch_deadline(Engine::ticks(scope.limits.timeout));
         let (instance, exports) =
             version.instantiate(&mut store).map_err(|error| match failure_of(&error, store.data()) {
@@ -113,12 +122,7 @@ impl Instance {
                 Failure::Trap(_) if error.downcast_ref::<Trap>().is_none() => Failure::NoInstance(format!("{error:#}")),
                 failure => failure,
             })?;
-        let limits = &scope.limits;
-        store.set_hostcall_fuel(
-            usize::try_from(HOST_CALL_BYTES + limits.output_bytes + u64::from(limits.outputs) * OUTPUT_BYTES)
-                .unwrap_or(usize::MAX),
-        );
-        let mut instance = Instance { store, instance, exports };
+        let mut instance = Instance { store, instance, exports, started_ms: now_ms, calls: 0 };
         instance.init(version)?;
         Ok(instance)
     }
@@ -149,9 +153,11 @@ impl Instance {
         now_ms: u64,
         cache: &mut Box<Cache>,
     ) -> Result<Vec<Emitted>, Failure> {
+        self.calls += 1;
         let guest = self.store.data_mut();
         guest.determinism.begin(record, now_ms);
         guest.growth.begin();
+        guest.refusals.begin();
         guest.lines.refill(now_ms);
         let ticks = Engine::ticks(guest.scope.limits.timeout);
         std::mem::swap(&mut guest.cache, cache);
@@ -180,9 +186,30 @@ impl Instance {
         self.exports.gregor_plugin_processor().call_process(&mut self.store, input)
     }
 
+    /// Its clock at its start, in milliseconds since the Unix epoch, and how
+    /// many records it was called with.
+    pub fn life(&self) -> (u64, u64) {
+        (self.started_ms, self.calls)
+    }
+
     /// The plugin's own metrics since this was last asked.
     pub fn take_counts(&mut self) -> Counts {
         std::mem::take(&mut self.store.data_mut().counts)
+    }
+
+    /// The limits that the plugin met without its call ending, since this was
+    /// last asked. To be called before [`Instance::take_counts`].
+    pub fn take_refusals(&mut self) -> Refusals {
+        let guest = self.store.data_mut();
+        let mut refusals = std::mem::take(&mut guest.refusals);
+        refusals.add(Soft::LogLines, guest.lines.take_lost());
+        refusals.add(Soft::MetricNames, std::mem::take(&mut guest.counts.ignored));
+        refusals
+    }
+
+    /// The limit of the cache that the last call met, with its value.
+    pub fn refused(&self) -> Option<(Soft, u64)> {
+        self.store.data().refusals.in_call()
     }
 }
 
@@ -196,21 +223,30 @@ fn failure_of(error: &wasmtime::Error, guest: &Guest) -> Failure {
     if let Some(error) = error.downcast_ref::<StateError>() {
         return Failure::State(error.clone());
     }
-    if let Some((asked, limit)) = guest.growth.refused() {
-        return Failure::Memory { asked, limit };
+    if let Some(overrun) = error.downcast_ref::<Overrun>() {
+        return Failure::Overrun(*overrun);
     }
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => Failure::Timeout(limits.timeout),
-        Some(Trap::StackOverflow) => Failure::Stack,
+    let trap = error.downcast_ref::<Trap>();
+    match trap {
+        Some(Trap::Interrupt) => return Failure::Timeout(limits.timeout),
+        Some(Trap::StackOverflow) => return Failure::Stack,
+        _ => {}
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        return Failure::Handles;
+    }
+    if let Some(refused) = guest.growth.refused() {
+        return refused.clone();
+    }
+    match trap {
         Some(Trap::UnreachableCodeReached) => Failure::Trap("unreachable code, as after a panic"),
         Some(Trap::MemoryOutOfBounds) => Failure::Trap("memory access out of bounds"),
         Some(Trap::IntegerDivisionByZero) => Failure::Trap("integer division by zero"),
         Some(Trap::IndirectCallToNull | Trap::BadSignature) => Failure::Trap("bad indirect call"),
         Some(_) => Failure::Trap("a WebAssembly trap"),
-        // wasmtime keeps the type of this error to itself.
-        None if error.root_cause().to_string().contains("fuel") => {
-            Failure::HostCall(HOST_CALL_BYTES + limits.output_bytes)
-        }
+        // wasmtime keeps the types of these errors to itself.
+        None if error.root_cause().to_string().contains("fuel") => Failure::HostCall(host_call_bytes(limits)),
+        None if error.root_cause().to_string().contains("handle limit") => Failure::Handles,
         None if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() => Failure::Trap("the plugin called exit"),
         None => Failure::Trap("a host call was refused"),
     }

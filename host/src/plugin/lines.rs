@@ -22,7 +22,10 @@ struct Budget {
     /// Second (of the records' poll time) that the rest is for.
     second: u64,
     left: u32,
+    /// Lines that this second lost.
     dropped: u64,
+    /// Lines lost since this was last asked for.
+    lost: u64,
 }
 
 impl Lines {
@@ -44,19 +47,31 @@ impl Lines {
         (budget.second, budget.left) = (second, self.scope.limits.log_lines);
         if dropped > 0 {
             let Scope { pipeline, stage, .. } = &*self.scope;
-            tracing::warn!(target: "gregor::guest", pipeline, stage, dropped, "lines past `log-lines` were dropped");
+            let limit = self.scope.limits.log_lines;
+            tracing::warn!(target: "gregor::guest", pipeline, stage, dropped, limit, "lines past `log-lines` a second were dropped");
         }
+    }
+
+    /// How many lines were dropped since this was last asked.
+    pub fn take_lost(&self) -> u64 {
+        std::mem::take(&mut self.budget.lock().unwrap_or_else(PoisonError::into_inner).lost)
+    }
+
+    /// Whether a line of this level would be looked at, let alone kept.
+    pub fn admits(&self, level: LogLevel) -> bool {
+        self.scope.log.is_some_and(|least| level >= least)
     }
 
     /// Writes a line if the stage's `log` admits its level and the second has lines left.
     pub fn write(&self, level: LogLevel, context: &str, text: &str) {
-        if self.scope.log.is_none_or(|least| level < least) {
+        if !self.admits(level) {
             return;
         }
         {
             let mut budget = self.budget.lock().unwrap_or_else(PoisonError::into_inner);
             if budget.left == 0 {
                 budget.dropped += 1;
+                budget.lost += 1;
                 return;
             }
             budget.left -= 1;

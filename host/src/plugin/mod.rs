@@ -4,10 +4,12 @@
 //! is compiled, in a process apart ([`Compiler`]) whose code is kept
 //! ([`CodeFolder`]); [`Version`] is one checked, compiled artefact; [`Instance`]
 //! is a live copy of it for one task; [`Failure`] says why a call gave no
-//! outputs. `imports` and `wasi` are what a plugin can call.
+//! outputs, and a [`Capsule`] lets a call that failed happen again. `imports`
+//! and `wasi` are what a plugin can call.
 
 pub mod abi;
 mod artefact;
+mod capsule;
 mod code;
 pub mod compiler;
 mod counts;
@@ -21,10 +23,12 @@ mod outline;
 mod wasi;
 
 pub use artefact::{Digest, Refused, Version};
+pub use capsule::{Capsule, CapsuleFolder, Ending};
 pub use code::{CodeFolder, Source};
 pub use compiler::Compiler;
 pub use counts::Counts;
 pub use engine::Engine;
 pub use failure::Failure;
 pub use instance::{Emitted, EmittedHeader, Instance, Scope};
+pub use limits::{Refusals, Soft};
 pub use outline::Outline;

@@ -11,10 +11,11 @@ use wasmtime::component::{HasSelf, Linker, Resource};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
-use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::instance::Guest;
+use super::limits::Overrun;
 use super::lines::Lines;
 use crate::config::LogLevel;
 use crate::record::Record;
@@ -97,7 +98,7 @@ impl Determinism {
     }
 
     fn random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        wasmtime::ensure!(len <= MAX_RANDOM, "more than {MAX_RANDOM} random bytes at once");
+        Overrun::check("randomness", len, MAX_RANDOM)?;
         let mut bytes = vec![0; len as usize];
         self.random().fill_bytes(&mut bytes);
         Ok(bytes)
@@ -195,13 +196,20 @@ impl Printed {
         Printed { lines: lines.clone(), level, stream, partial: Arc::default() }
     }
 
+    /// In one pass: what is printed may be line ends alone.
     fn print(&self, bytes: &[u8]) {
-        let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
-        partial.extend_from_slice(bytes);
-        while let Some(end) = partial.iter().position(|&byte| byte == b'\n') {
-            self.lines.write(self.level, self.stream, &String::from_utf8_lossy(&partial[..end]));
-            partial.drain(..=end);
+        if !self.lines.admits(self.level) {
+            return;
         }
+        let mut partial = self.partial.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = bytes.split(|&byte| byte == b'\n');
+        let last = lines.next_back().unwrap_or_default();
+        for line in lines {
+            partial.extend_from_slice(line);
+            self.lines.write(self.level, self.stream, &String::from_utf8_lossy(&partial));
+            partial.clear();
+        }
+        partial.extend_from_slice(last);
         if partial.len() > MAX_WRITE {
             self.lines.write(self.level, self.stream, &String::from_utf8_lossy(&partial));
             partial.clear();
@@ -233,6 +241,8 @@ impl Pollable for Printed {
 
 impl OutputStream for Printed {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let allowed = Overrun::check("print", bytes.len() as u64, MAX_WRITE as u64);
+        allowed.map_err(|overrun| StreamError::Trap(overrun.into()))?;
         self.print(&bytes);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The cache of one stage for one topic partition.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
@@ -65,6 +66,17 @@ pub struct Cache {
     changelog: i64,
     /// The store failed; what it wrote for the record in work is not known.
     failed: Option<StateError>,
+    /// What the call in work found, where that is noted.
+    seen: Option<Box<Seen>>,
+}
+
+/// What one call found in a cache: enough to let it happen again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// What stood under each key that the call touched, before it did.
+    pub entries: BTreeMap<String, Option<Entry>>,
+    /// Bytes of all keys and values when it began.
+    pub bytes: u64,
 }
 
 impl Cache {
@@ -82,7 +94,29 @@ impl Cache {
             changed: Vec::new(),
             changelog: 0,
             failed: None,
+            seen: None,
         }
+    }
+
+    /// Notes what the next call finds, in place of what was noted before.
+    pub fn note(&mut self) {
+        self.seen = Some(Box::new(Seen { entries: BTreeMap::new(), bytes: self.store.bytes() }));
+    }
+
+    /// What the call found, if that was noted; to be taken before its writes are undone.
+    pub fn take_seen(&mut self) -> Option<Seen> {
+        self.seen.take().map(|seen| *seen)
+    }
+
+    /// As it stands before the call writes it.
+    fn see(&mut self, key: &str) -> Result<(), StateError> {
+        if let Some(seen) = &mut self.seen
+            && !seen.entries.contains_key(key)
+        {
+            let entry = self.store.get(key)?.cloned();
+            seen.entries.insert(key.to_owned(), entry);
+        }
+        Ok(())
     }
 
     /// Tells that every changelog record below `offset` is in the store.
@@ -234,6 +268,7 @@ impl Cache {
     }
 
     fn lives(&mut self, key: &str) -> Result<Option<&Entry>, StateError> {
+        self.see(key)?;
         let now = self.now;
         Ok(self.store.get(key)?.filter(|entry| !entry.expired(now)))
     }
@@ -295,6 +330,12 @@ impl Cache {
     ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
         let limit = limit.min(MAX_SCAN_ENTRIES);
         let found = self.store.scan(&Page { prefix, after, now: self.now, limit, bytes: MAX_SCAN_BYTES })?;
+        if let Some(seen) = &mut self.seen {
+            for (key, entry) in &found {
+                // What the call has written itself was seen then.
+                seen.entries.entry(key.clone()).or_insert_with(|| Some(entry.clone()));
+            }
+        }
         Ok(found.into_iter().map(|(key, entry)| (key, entry.value)).collect())
     }
 
@@ -313,6 +354,7 @@ impl Cache {
         if value.len() as u64 > self.limits.value {
             return Err(CacheError::ValueTooLarge(self.limits.value));
         }
+        self.see(key)?;
         let added = (key.len() + value.len()) as u64;
         // Replacing a value frees its bytes; asked only near the limit.
         if self.store.bytes() + added > self.limits.bytes && self.bytes_after(key, added)? > self.limits.bytes {
@@ -345,3 +387,6 @@ impl Cache {
         self.store.bytes()
     }
 }
+
+#[cfg(test)]
+mod tests;

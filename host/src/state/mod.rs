@@ -19,7 +19,7 @@ mod standby;
 mod store;
 
 pub use self::redis::{Redis, RedisStore};
-pub use cache::{Cache, CacheError, CacheLimits};
+pub use cache::{Cache, CacheError, CacheLimits, Seen};
 pub use disk::{Disk, DiskStore, Standing};
 pub use line::Line;
 pub use lookup::{Found, Looked, Lookup, MAX_ENTRIES, Placed, Wanted};

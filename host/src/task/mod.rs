@@ -4,6 +4,7 @@ mod pipeline;
 mod plan;
 mod position;
 mod provenance;
+mod redriving;
 mod stage;
 mod tally;
 mod view;
@@ -12,8 +13,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pipeline::{Pipeline, Settled};
+use pipeline::{Pipeline, Settled, Tried};
 use position::Begun;
+use redriving::Redriving;
 use stage::Stage;
 
 pub use plan::{Plan, StagePlan};
@@ -32,6 +34,8 @@ pub struct Context {
     pub topics: Arc<Topics>,
     /// `host/worker`, for lineage headers.
     pub worker: Arc<str>,
+    /// Outputs and offsets are committed together.
+    pub exactly_once: bool,
 }
 
 /// The time of a record.
@@ -79,6 +83,7 @@ pub struct Task {
     broken: Option<StateError>,
     /// Rolled back: its records are to be fetched again.
     rewound: bool,
+    redriving: Redriving,
     /// Records settled since the last commit, for the metrics.
     pub consumed: u64,
 }
@@ -131,6 +136,7 @@ impl Task {
             pinned,
             broken: None,
             rewound: false,
+            redriving: Redriving::default(),
             consumed: 0,
         }
     }
@@ -171,7 +177,8 @@ impl Task {
         outputs: &mut Vec<Output>,
     ) -> Progress {
         for (index, pipeline) in self.pipelines.iter_mut().enumerate().skip(first) {
-            let settled = pipeline.settle(context, record, now, attempts, outputs);
+            let tried = Tried { attempts, ..Tried::default() };
+            let settled = pipeline.settle(context, record, now, tried, outputs);
             if let Settled::Broken(error) = settled {
                 self.broken = Some(error);
                 return Progress::Waits;
@@ -186,7 +193,7 @@ impl Task {
             }
             attempts = 0;
         }
-        self.position = Position::at(record.offset + 1);
+        self.position = self.position.past(record.offset);
         self.consumed += 1;
         Progress::Done
     }
@@ -214,6 +221,9 @@ impl Task {
         for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
             pipeline.name_versions();
             let concerned = pipeline.stages.iter().any(|stage| stage.plan.scope.plugin == version.plugin());
+            if concerned {
+                self.redriving.hurry(index, now);
+            }
             if let Some(waiting) = self.waiting.as_mut().filter(|waiting| concerned && waiting.pipeline == index) {
                 (waiting.attempts, waiting.due) = (0, Some(now));
             }
@@ -304,6 +314,7 @@ impl Task {
     /// The group has committed the position.
     pub fn finish(&mut self) {
         (self.committed, self.pinned) = (self.position, true);
+        self.redriving.finish();
         self.stages_mut().for_each(|stage| stage.cache.finish());
     }
 
@@ -312,6 +323,7 @@ impl Task {
         self.position = self.committed;
         self.waiting = None;
         self.rewound = true;
+        self.redriving.roll_back();
         let failed = self.stages_mut().filter_map(|stage| stage.cache.roll_back().err()).last();
         if let Some(error) = failed {
             self.broken = Some(error);

@@ -8,7 +8,7 @@ use super::provenance::{self, Cause};
 use super::stage::Stage;
 use super::{Context, Now};
 use crate::config::{OnFailure, Retry};
-use crate::plugin::{Emitted, Failure};
+use crate::plugin::{Emitted, Failure, Soft};
 use crate::record::{Header, Output, Record};
 use crate::state::StateError;
 use crate::topics::{Topic, Topics};
@@ -21,6 +21,17 @@ pub struct Pipeline {
     pub stages: Vec<Stage>,
     /// `plugin@digest` of each stage, for lineage headers.
     versions: String,
+}
+
+/// How often a record was tried.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tried {
+    /// Since it came from the source, or was redriven.
+    pub attempts: u32,
+    /// Redriven: before it became the dead letter.
+    pub before: u32,
+    /// How often it was redriven, this time included.
+    pub redriven: u32,
 }
 
 /// What became of a record in this pipeline.
@@ -65,19 +76,19 @@ impl Pipeline {
         self.versions = names.collect::<Vec<_>>().join(",");
     }
 
-    /// Tries `record`, which has been tried `attempts` times before, and
-    /// applies the failing stage's policy.
+    /// Tries `record`, which has been `tried` before, and applies the failing
+    /// stage's policy.
     pub fn settle(
         &mut self,
         context: &Context,
         record: &Record<'_>,
         now: &mut Now,
-        mut attempts: u32,
+        mut tried: Tried,
         outputs: &mut Vec<Output>,
     ) -> Settled {
         let mut fresh = false;
         loop {
-            attempts += 1;
+            tried.attempts += 1;
             let failed = match self.attempt(context, record, now, outputs) {
                 Ok(()) => return Settled::Done,
                 Err(failed) => failed,
@@ -87,7 +98,7 @@ impl Pipeline {
                 self.stages[failed.stage].retire();
                 continue;
             }
-            return self.give_up(context, record, now, attempts, &failed, outputs);
+            return self.give_up(context, record, now, tried, &failed, outputs);
         }
     }
 
@@ -122,26 +133,29 @@ impl Pipeline {
         let lineage = self.plan.provenance.then_some(self.versions.as_str());
         let mut passed: Vec<Passed> = Vec::new();
         for (index, stage) in self.stages.iter_mut().enumerate() {
-            let failed = |failure| Failed { stage: index, failure };
             let mut spent = Spent::default();
             let mut next = Vec::new();
             let inputs = passed.iter().map(|passed| passed.view(record));
             // The first stage gets the source record, later ones what was passed on.
             for input in (index == 0).then_some(*record).into_iter().chain(inputs) {
-                let emitted = stage.process(&context.engine, &input, now).map_err(failed)?;
-                for output in emitted {
-                    spent.add(&output, &stage.plan).map_err(failed)?;
+                let emitted = stage.process(&context.engine, &input, now);
+                let plan = &stage.plan;
+                let mut take = |output: Emitted| {
+                    spent.add(&output, plan)?;
                     if index < last && output.topic.is_none() {
-                        next.push(pass_on(output, &input).map_err(failed)?);
-                        continue;
+                        next.push(pass_on(output, &input)?);
+                        return Ok(());
                     }
-                    let mut output =
-                        address(output, &input, &stage.plan, &self.plan, &context.topics).map_err(failed)?;
+                    let mut output = address(output, &input, plan, &self.plan, &context.topics)?;
                     if let Some(versions) = lineage {
                         provenance::set_lineage(&mut output.headers, record, &context.worker, versions);
                     }
                     outputs.push(output);
-                }
+                    Ok(())
+                };
+                let taken = emitted.and_then(|emitted| emitted.into_iter().try_for_each(&mut take));
+                stage.tally.call(taken.as_ref().err().map(Failure::kind));
+                taken.map_err(|failure| Failed { stage: index, failure })?;
             }
             passed = next;
         }
@@ -154,15 +168,15 @@ impl Pipeline {
         context: &Context,
         record: &Record<'_>,
         now: &Now,
-        attempts: u32,
+        tried: Tried,
         Failed { stage, failure }: &Failed,
         outputs: &mut Vec<Output>,
     ) -> Settled {
         let plan = self.plan.clone();
         let stage = &mut self.stages[*stage];
-        let kind = failure.kind();
+        let (kind, attempts) = (failure.kind(), tried.attempts);
         let wait = |due| Settled::Wait { attempts, due, kind };
-        tell(&stage.plan, record, failure, attempts);
+        tell(&stage.plan, record, failure, stage.refused, attempts);
         if let Failure::State(error @ (StateError::Damaged(_) | StateError::Refused(_) | StateError::Fenced)) = failure
         {
             return Settled::Broken(error.clone());
@@ -175,6 +189,7 @@ impl Pipeline {
             stage.tally.retries += 1;
             return wait(Some(now.instant + backoff(&stage.plan.retry, attempts)));
         }
+        stage.keep_capsule();
         match (stage.plan.on_failure, &plan.dead_letter) {
             (OnFailure::Skip, _) => {
                 stage.tally.skipped += 1;
@@ -186,7 +201,10 @@ impl Pipeline {
                     stage: &stage.plan.scope.stage,
                     digest: stage.version.digest().to_string(),
                     kind,
-                    attempts,
+                    reason: reason(failure, stage.refused),
+                    attempts: tried.before + attempts,
+                    redriven: tried.redriven,
+                    at_ms: now.wall_ms,
                 };
                 let letter = Output {
                     topic: topic.clone(),
@@ -197,7 +215,7 @@ impl Pipeline {
                     headers: provenance::dead_letter(record, &cause),
                 };
                 if let Err(failure) = fits(&letter, context.topics.get(topic)) {
-                    tell(&stage.plan, record, &failure, attempts);
+                    tell(&stage.plan, record, &failure, None, attempts);
                     return Settled::Wait { attempts, due: None, kind: failure.kind() };
                 }
                 stage.tally.dead_letter(kind);
@@ -209,8 +227,16 @@ impl Pipeline {
     }
 }
 
+/// What the host says of the failure, with the limit's numbers: never the guest's words.
+fn reason(failure: &Failure, refused: Option<(Soft, u64)>) -> String {
+    match refused {
+        Some((soft, limit)) => format!("{failure}; in that call its cache met {} = {limit}", soft.name()),
+        None => failure.to_string(),
+    }
+}
+
 /// One line for an operator: position, kind and limits, never what the record holds.
-fn tell(stage: &StagePlan, record: &Record<'_>, failure: &Failure, attempts: u32) {
+fn tell(stage: &StagePlan, record: &Record<'_>, failure: &Failure, refused: Option<(Soft, u64)>, attempts: u32) {
     let scope = &stage.scope;
     tracing::warn!(
         pipeline = scope.pipeline,
@@ -220,7 +246,8 @@ fn tell(stage: &StagePlan, record: &Record<'_>, failure: &Failure, attempts: u32
         offset = record.offset,
         attempts,
         kind = failure.kind(),
-        "{failure}",
+        "{}",
+        reason(failure, refused),
     );
     if let (Some(_), Some(text)) = (scope.log, failure.guest_text()) {
         tracing::warn!(target: "gregor::guest", pipeline = scope.pipeline, stage = scope.stage, "{text:?}");

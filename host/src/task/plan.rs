@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
-use crate::plugin::Scope;
+use crate::plugin::{CapsuleFolder, Scope};
+use crate::redrive;
 use crate::state::{StoreId, changelog};
+
+/// Below `host.data-dir`.
+const CAPSULES: &str = "capsules";
 
 /// One pipeline: where its records come from, what they go through and where they go.
 #[derive(Debug)]
@@ -14,6 +18,8 @@ pub struct Plan {
     pub start: Start,
     pub sink: Option<Arc<str>>,
     pub dead_letter: Option<Arc<str>>,
+    /// Where its dead letters come back from; none where it has none.
+    pub redrive: Option<Arc<str>>,
     pub provenance: bool,
     pub stages: Vec<Arc<StagePlan>>,
 }
@@ -27,6 +33,8 @@ pub struct StagePlan {
     pub on_failure: OnFailure,
     pub retry: Retry,
     pub state: config::State,
+    /// Where calls that failed are kept, if they are.
+    pub capsules: Option<CapsuleFolder>,
     /// The topic that its state's changes go to.
     pub changelog: Option<Arc<str>>,
     /// Whether its state keeps what a commit interval changed, to make it
@@ -42,6 +50,7 @@ impl Plan {
             start: pipeline.start,
             sink: pipeline.sink.as_deref().map(Arc::from),
             dead_letter: pipeline.dead_letter.as_deref().map(Arc::from),
+            redrive: pipeline.dead_letter.as_ref().map(|_| redrive::topic(&config.app, &pipeline.name).into()),
             provenance: pipeline.provenance,
             stages: pipeline
                 .stages
@@ -81,6 +90,8 @@ impl StagePlan {
             topics: stage.topics.iter().map(|topic| topic.as_str().into()).collect(),
             on_failure: stage.on_failure,
             retry: stage.retry.clone(),
+            capsules: (stage.capsules > 0)
+                .then(|| CapsuleFolder { path: config.host.data_dir.join(CAPSULES), most: stage.capsules }),
             changelog: state.changelog.then(|| changelog::name(&config.app, pipeline, &stage.name).into()),
             tracks: config.delivery.guarantee == Guarantee::ExactlyOnce
                 || state.changelog

@@ -2,6 +2,8 @@
 
 /// What begins the metadata of an offset that this host committed.
 const MARK: &str = "gregor1";
+/// What begins the word that counts redriven dead letters.
+const REDRIVEN: &str = "redriven=";
 
 /// Up to where a partition is processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +11,9 @@ pub struct Position {
     /// The offset after the last record that every pipeline is done with.
     pub next: i64,
     pub begun: Option<Begun>,
+    /// Dead letters that were redriven. Their commits move no offset, and what
+    /// they did to the state must be told from what stood there before.
+    pub redriven: u64,
 }
 
 /// A record, at or after the position, that some pipelines are done with and
@@ -22,15 +27,23 @@ pub struct Begun {
 
 impl Position {
     pub fn at(next: i64) -> Position {
-        Position { next, begun: None }
+        Position { next, begun: None, redriven: 0 }
     }
 
-    /// The next offset of the pipeline with this index.
+    /// Every pipeline is done with the record at `offset`.
+    pub fn past(self, offset: i64) -> Position {
+        Position { next: offset + 1, begun: None, ..self }
+    }
+
+    /// Up to where the pipeline with this index is, as its stores count: the
+    /// next offset and the dead letters redriven. Each commit that may have
+    /// changed an entry moves it forward.
     pub fn of_pipeline(&self, index: usize) -> i64 {
-        match self.begun {
+        let next = match self.begun {
             Some(begun) if index < begun.pipelines => begun.offset + 1,
             _ => self.next,
-        }
+        };
+        next.saturating_add_unsigned(self.redriven)
     }
 
     /// How many pipelines are done with the record at `offset`.
@@ -41,19 +54,30 @@ impl Position {
     /// What goes into the offset's metadata: without it a record that one
     /// pipeline retries would pass through those before it once more.
     pub fn metadata(&self) -> String {
-        self.begun.map_or(String::new(), |begun| format!("{MARK} {} {}", begun.offset, begun.pipelines))
+        let mut metadata = String::new();
+        if let Some(begun) = self.begun {
+            metadata = format!("{MARK} {} {}", begun.offset, begun.pipelines);
+        }
+        if self.redriven > 0 {
+            let before = if metadata.is_empty() { MARK } else { &metadata };
+            metadata = format!("{before} {REDRIVEN}{}", self.redriven);
+        }
+        metadata
     }
 
     /// From a committed offset; metadata that is not ours says nothing.
     pub fn committed(next: i64, metadata: &str) -> Position {
-        let mut words = metadata.split(' ');
-        let begun = (words.next() == Some(MARK))
-            .then(|| {
-                let (offset, pipelines) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-                Some(Begun { offset, pipelines })
-            })
-            .flatten();
-        Position { next, begun: begun.filter(|begun| begun.offset >= next) }
+        let mut position = Position::at(next);
+        let Some(words) = metadata.strip_prefix(MARK).and_then(|rest| rest.strip_prefix(' ')) else { return position };
+        let words: Vec<&str> = words.split(' ').collect();
+        if let [offset, pipelines, ..] = words[..]
+            && let (Ok(offset), Ok(pipelines)) = (offset.parse(), pipelines.parse())
+        {
+            position.begun = Some(Begun { offset, pipelines }).filter(|begun| begun.offset >= next);
+        }
+        let redriven = words.iter().find_map(|word| word.strip_prefix(REDRIVEN)?.parse().ok());
+        position.redriven = redriven.unwrap_or(0);
+        position
     }
 }
 
@@ -63,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_record_half_done_is_remembered_with_the_offset() {
-        let position = Position { next: 7, begun: Some(Begun { offset: 9, pipelines: 2 }) };
+        let position = Position { next: 7, begun: Some(Begun { offset: 9, pipelines: 2 }), redriven: 0 };
         assert_eq!(Position::committed(7, &position.metadata()), position);
         assert_eq!((position.of_pipeline(1), position.of_pipeline(2)), (10, 7));
         assert_eq!((position.done_with(9), position.done_with(8)), (2, 0));
@@ -71,8 +95,28 @@ mod tests {
     }
 
     #[test]
+    fn redriven_dead_letters_move_the_position_of_the_state_but_not_the_offset() {
+        let plain = Position { redriven: 3, ..Position::at(7) };
+        let begun = Position { begun: Some(Begun { offset: 9, pipelines: 1 }), ..plain };
+        for position in [plain, begun] {
+            assert_eq!(Position::committed(7, &position.metadata()), position);
+        }
+        assert_eq!((plain.of_pipeline(0), begun.of_pipeline(0), begun.of_pipeline(1)), (10, 13, 10));
+        assert_eq!(begun.past(9), Position { redriven: 3, ..Position::at(10) });
+    }
+
+    #[test]
     fn metadata_of_others_says_nothing() {
-        for foreign in ["", "gregor1", "gregor1 x 1", "gregor1 9", "someone 9 2", "gregor1 6 1"] {
+        for foreign in [
+            "",
+            "gregor1",
+            "gregor1 x 1",
+            "gregor1 9",
+            "someone 9 2",
+            "gregor1 6 1",
+            "gregor1 redriven=x",
+            "gregor12 9 2",
+        ] {
             assert_eq!(Position::committed(7, foreign), Position::at(7), "{foreign}");
         }
     }

@@ -33,7 +33,13 @@ pub struct Cause<'a> {
     pub stage: &'a str,
     pub digest: String,
     pub kind: &'static str,
+    /// The same in words, with the numbers of a limit; none of the guest's.
+    pub reason: String,
     pub attempts: u32,
+    /// How often it was redriven.
+    pub redriven: u32,
+    /// When the record was polled, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
 }
 
 /// The headers of a dead letter: the record's own, then ours.
@@ -44,6 +50,11 @@ pub fn dead_letter(source: &Record<'_>, cause: &Cause<'_>) -> Vec<Header> {
     set(&mut headers, "gregor-stage", cause.stage);
     set(&mut headers, "gregor-digest", &cause.digest);
     set(&mut headers, "gregor-error", cause.kind);
+    set(&mut headers, "gregor-reason", &cause.reason);
     set(&mut headers, "gregor-attempts", cause.attempts);
+    set(&mut headers, "gregor-failed-at", cause.at_ms);
+    if cause.redriven > 0 {
+        set(&mut headers, "gregor-redriven", cause.redriven);
+    }
     headers
 }

@@ -7,7 +7,7 @@ use super::Now;
 use super::plan::StagePlan;
 use super::tally::Tally;
 use crate::config::Isolation;
-use crate::plugin::{Emitted, Engine, Failure, Instance, Version};
+use crate::plugin::{Capsule, Counts, Emitted, Engine, Failure, Instance, Soft, Version};
 use crate::record::Record;
 use crate::state::Cache;
 
@@ -16,38 +16,75 @@ pub struct Stage {
     pub version: Arc<Version>,
     pub cache: Box<Cache>,
     pub tally: Tally,
+    /// The limit of the cache that the call which failed last had met, with its value.
+    pub refused: Option<(Soft, u64)>,
+    /// The call that failed last, where the stage keeps capsules.
+    capsule: Option<Box<Capsule>>,
+    /// Limits that the log has named since the version came: once is enough.
+    told: Vec<Soft>,
     /// None until the next record, and after a failure that spoilt it.
     instance: Option<Instance>,
 }
 
 impl Stage {
     pub fn new(plan: Arc<StagePlan>, version: Arc<Version>, cache: Cache) -> Stage {
-        Stage { plan, version, cache: Box::new(cache), tally: Tally::default(), instance: None }
+        Stage {
+            plan,
+            version,
+            cache: Box::new(cache),
+            tally: Tally::default(),
+            refused: None,
+            capsule: None,
+            told: Vec::new(),
+            instance: None,
+        }
     }
 
-    /// Calls the plugin; the pipeline keeps or undoes what it wrote.
+    /// Calls the plugin; the pipeline counts how it went, and keeps or undoes
+    /// what it wrote.
     ///
     /// # Errors
     /// Whatever ended the call; a spoilt instance is gone by then.
     pub fn process(&mut self, engine: &Engine, record: &Record<'_>, now: &mut Now) -> Result<Vec<Emitted>, Failure> {
+        self.refused = None;
         let instance = match &mut self.instance {
             Some(instance) => instance,
             none => none.insert(Instance::new(engine, &self.version, &self.plan.scope)?),
         };
+        if self.plan.capsules.is_some() {
+            self.cache.note();
+        }
         let outcome = instance.process(record, now.wall_ms, &mut self.cache);
+        if let (Err(failure), Some(seen)) = (&outcome, self.cache.take_seen()) {
+            let (scope, digest) = (&self.plan.scope, self.version.digest());
+            let capsule = Capsule::new(scope, &digest, record, failure, seen, instance.life(), now.wall_ms);
+            self.capsule = Some(Box::new(capsule));
+        }
         // One reading of the clock a call: it began at the one before.
         let ended = Instant::now();
         self.tally.times.record(ended.duration_since(now.instant));
         now.instant = ended;
-        match &outcome {
-            Ok(_) => self.tally.ok += 1,
-            Err(failure) => self.tally.failure(failure.kind()),
-        }
+        self.refused = outcome.as_ref().err().and_then(|_| instance.refused());
         let spoilt = outcome.as_ref().is_err_and(Failure::spoils_instance);
         if spoilt || self.plan.scope.isolation == Isolation::Record {
             self.retire();
         }
         outcome
+    }
+
+    /// The record has failed for good: its last call goes to a file.
+    pub fn keep_capsule(&mut self) {
+        let (Some(capsule), Some(folder)) = (self.capsule.take(), &self.plan.capsules) else { return };
+        let (pipeline, stage) = (&*capsule.pipeline, &*capsule.stage);
+        match capsule.write(folder) {
+            Ok(Some(path)) => {
+                tracing::info!(pipeline, stage, file = %path.display(), "the failed call is kept: `gregor plugin test --capsule` repeats it");
+            }
+            Ok(None) => {
+                tracing::debug!(pipeline, stage, "the failed call is not kept: there are enough, or it is too large")
+            }
+            Err(error) => tracing::warn!(pipeline, stage, %error, "the failed call cannot be kept"),
+        }
     }
 
     /// Replaces the version, between two records. The cache stays.
@@ -57,6 +94,7 @@ impl Stage {
     pub fn swap(&mut self, engine: &Engine, version: &Arc<Version>) -> Result<(), Failure> {
         let instance = Instance::new(engine, version, &self.plan.scope)?;
         self.retire();
+        self.told.clear();
         self.version = version.clone();
         self.instance = Some(instance);
         Ok(())
@@ -70,8 +108,36 @@ impl Stage {
 
     /// Takes over what the instance counted, before it is handed to the metrics.
     pub fn gather_counts(&mut self) {
-        if let Some(instance) = &mut self.instance {
-            self.tally.counts.push(instance.take_counts());
+        let Some(instance) = &mut self.instance else { return };
+        let refusals = instance.take_refusals();
+        self.tally.counts.push(instance.take_counts());
+        for (soft, times) in refusals.met() {
+            self.tally.refused.push((soft, times));
+            if !self.told.contains(&soft) {
+                self.told.push(soft);
+                self.tell(soft);
+            }
         }
+    }
+
+    /// One line for an operator, for as long as the version runs.
+    fn tell(&self, soft: Soft) {
+        let scope = &self.plan.scope;
+        let value = match soft {
+            Soft::CacheBytes => scope.cache.bytes,
+            Soft::ValueBytes => scope.cache.value,
+            Soft::LogLines => u64::from(scope.limits.log_lines),
+            Soft::MetricNames => Counts::MAX_NAMES as u64,
+        };
+        let digest = self.version.digest().short();
+        tracing::warn!(
+            pipeline = scope.pipeline,
+            stage = scope.stage,
+            plugin = scope.plugin,
+            digest,
+            limit = soft.name(),
+            value,
+            "the plugin meets a limit; its calls go on, gregor_plugin_refusals_total counts further ones",
+        );
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::plugin::Counts;
+use crate::plugin::{Counts, Soft};
 
 /// Upper bounds of the buckets of `plugin_call_seconds`.
 pub const BUCKETS: [f64; 12] = [2e-6, 5e-6, 1e-5, 2.5e-5, 1e-4, 2.5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1, 5e-1, 2.0];
@@ -43,12 +43,22 @@ pub struct Tally {
     pub skipped: u64,
     /// Dead letters, by kind of failure.
     pub dead_letters: Vec<(&'static str, u64)>,
+    /// Limits that the plugin met without its call ending.
+    pub refused: Vec<(Soft, u64)>,
     pub times: CallTimes,
     /// The plugin's own metrics.
     pub counts: Vec<Counts>,
 }
 
 impl Tally {
+    /// A call that ended well, or by this kind of failure.
+    pub fn call(&mut self, failure: Option<&'static str>) {
+        match failure {
+            None => self.ok += 1,
+            Some(kind) => self.failure(kind),
+        }
+    }
+
     pub fn failure(&mut self, kind: &'static str) {
         bump(&mut self.failed, kind);
     }

@@ -5,6 +5,7 @@ mod assignment;
 mod client;
 mod command;
 mod native;
+mod redrive;
 mod restore;
 mod shelf;
 
@@ -32,6 +33,7 @@ use crate::clock::Clock;
 use crate::commit::{Committed, Committer, Parties};
 use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
+use crate::redrive::Requests;
 use crate::state::{Standby, Stores};
 use crate::task::{Context, Now, PartitionState, Plan, Progress, Task, Versions};
 use restore::{Restorer, Restoring};
@@ -46,6 +48,7 @@ pub struct Shared {
     pub health: Arc<Health>,
     pub shelf: Arc<Shelf>,
     pub standby: Arc<Standby>,
+    pub redrives: Arc<Requests>,
     /// `--bounded`: process up to these offsets.
     pub bounds: Option<HashMap<TopicPartition, i64>>,
 }
@@ -66,6 +69,8 @@ pub struct Worker {
     restoring: HashMap<TopicPartition, Restoring>,
     /// A commit is under way that no further record may join: all is paused.
     halted: bool,
+    /// When dead letters to redrive are looked for again.
+    redrive_at: Instant,
     tasks: HashMap<TopicPartition, Task, foldhash::fast::RandomState>,
     /// Outputs of the record in work.
     outputs: Vec<Output>,
@@ -128,6 +133,7 @@ impl Worker {
             clock: Clock::start(),
             restoring: HashMap::new(),
             halted: false,
+            redrive_at: Instant::now(),
             tasks: HashMap::default(),
             outputs: Vec::new(),
             produced: Vec::new(),
@@ -215,6 +221,7 @@ impl Worker {
         self.take_restored()?;
         if !self.halted {
             self.retry_due(now)?;
+            self.redrive(now)?;
         }
         if self.committer.due(now.instant) {
             self.commit()?;
@@ -384,6 +391,7 @@ impl Worker {
         if committed == Committed::Done {
             self.shared.metrics.commit(started.elapsed());
         }
+        self.finish_redrives()?;
         self.reopen_broken()?;
         self.fetch_again(committed)?;
         self.publish();

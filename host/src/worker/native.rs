@@ -46,14 +46,19 @@ pub fn headers(polled: &BorrowedMessage<'_>) -> Vec<Header> {
     if found != OK || list.is_null() {
         return Vec::new();
     }
+    all(polled, list)
+}
+
+/// All headers of `list`, which is `owner`'s.
+fn all<T>(owner: &T, list: *const rd_kafka_headers_t) -> Vec<Header> {
     let mut headers = Vec::new();
-    while let Some(header) = nth(polled, list, headers.len()) {
+    while let Some(header) = nth(owner, list, headers.len()) {
         headers.push(header);
     }
     headers
 }
 
-fn nth(_owner: &BorrowedMessage<'_>, list: *const rd_kafka_headers_t, index: usize) -> Option<Header> {
+fn nth<T>(_owner: &T, list: *const rd_kafka_headers_t, index: usize) -> Option<Header> {
     let mut name: *const c_char = ptr::null();
     let mut value: *const c_void = ptr::null();
     let mut size = 0;

@@ -25,6 +25,7 @@ fn every_command_explains_itself_with_an_example() {
         "run",
         "config check",
         "plugin check",
+        "plugin test",
         "plugin keygen",
         "plugin sign",
         "plugin verify",
@@ -36,6 +37,9 @@ fn every_command_explains_itself_with_an_example() {
         "state scan",
         "state export",
         "state import",
+        "dead-letter list",
+        "dead-letter show",
+        "dead-letter redrive",
         "status",
     ]
     .map(|words| words.split_whitespace().collect::<Vec<_>>())

@@ -80,6 +80,37 @@ fn recursion_without_end_is_ended_at_the_guests_stack() {
 }
 
 #[test]
+fn tables_without_end_are_ended_at_their_limit() {
+    contain_trap("tables", "", "!", "table-limit");
+}
+
+#[test]
+fn handles_without_end_are_ended_at_their_limit() {
+    contain_trap("hoards", "", "!", "handle-limit");
+}
+
+#[test]
+fn a_host_call_that_asks_for_too_much_costs_its_record_only() {
+    contain_trap("gambles", "", "!", "host-call-limit");
+}
+
+#[test]
+fn a_quota_that_a_plugin_is_told_of_is_counted_and_named_with_the_failure() {
+    let line = Line::start(1, "script", "state = { max-bytes = \"1KiB\" }");
+    let large = format!("set k {}", "x".repeat(1_100));
+    for _ in 0..3 {
+        assert_eq!(line.ask(0, &large), "error value-too-large 1024");
+    }
+    line.send(0, "key", &format!("{large}\nreject"));
+    line.settle();
+    let dead = line.dead();
+    let reason = "the plugin rejected the record; in that call its cache met state.max-value = 1024";
+    assert_eq!(dead[0].header("gregor-reason"), Some(reason));
+    line.expect_metric("gregor_plugin_refusals_total", &[r#"limit="state.max-value""#], 4.0);
+    assert_eq!(line.host.log().matches("the plugin meets a limit").count(), 1);
+}
+
+#[test]
 fn outputs_past_their_limits_cost_their_record_only() {
     let poisons = [
         ("outputs:2000", "output-count-limit", 2),
@@ -89,7 +120,20 @@ fn outputs_past_their_limits_cost_their_record_only() {
         ("bytes:2000000", "output-too-large", 1),
     ];
     let line = contain("outputs", "", &poisons);
-    line.expect_metric("gregor_plugin_traps_total", &[], 2.0);
+    line.expect_metric("gregor_plugin_traps_total", &[], 6.0);
+    line.expect_metric("gregor_plugin_traps_total", &[r#"reason="output-count-limit""#], 2.0);
+    line.expect_metric("gregor_plugin_calls_total", &[r#"outcome="output-too-large""#], 1.0);
+    let reasons: Vec<_> = line.dead().iter().map(|letter| letter.header("gregor-reason").map(str::to_owned)).collect();
+    let told = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        reasons[..3],
+        [
+            told("1001 outputs for one record, the limit is 1000"),
+            told("9000006 bytes of outputs for one record, the limit is 8388608"),
+            told("the call passed more than 10741760 bytes to the host at once"),
+        ]
+    );
+    assert!(line.host.log().contains("1001 outputs for one record, the limit is 1000"));
 }
 
 #[test]

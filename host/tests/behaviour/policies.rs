@@ -95,10 +95,15 @@ fn a_dead_letter_is_the_whole_record_and_says_where_it_comes_from_and_why() {
         ("gregor-stage", Some("may-fail")),
         ("gregor-digest", Some(&*digest)),
         ("gregor-error", Some("reject")),
+        ("gregor-reason", Some("the plugin rejected the record")),
         ("gregor-attempts", Some("1")),
     ]
     .map(|(name, value)| (name.to_owned(), value.map(|value| value.as_bytes().to_vec())));
-    assert_eq!(second.headers, told);
+    let (failed_at, rest): (Vec<_>, Vec<_>) =
+        second.headers.iter().cloned().partition(|(name, _)| name == "gregor-failed-at");
+    assert_eq!(rest, told);
+    assert_eq!(failed_at.len(), 1);
+    assert!(second.header("gregor-failed-at").is_some_and(|at| at.parse::<u64>().is_ok()));
     line.expect_metric("gregor_dead_letters_total", &[r#"reason="reject""#, r#"stage="may-fail""#], 2.0);
 }
 

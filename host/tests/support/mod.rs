@@ -10,6 +10,7 @@
 
 mod broker;
 mod chance;
+pub mod component;
 pub mod extra;
 mod flow;
 mod group;
@@ -31,6 +32,7 @@ mod trial;
 mod wait;
 
 pub use broker::Broker;
+pub use chance::Chance;
 pub use flow::Flow;
 pub use host::Host;
 pub use intruder::Intruder;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use super::component;
+
 /// Builds the guests of `host/tests/guests`, once a run.
 static GUESTS: LazyLock<PathBuf> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace");
@@ -23,10 +25,13 @@ static GUESTS: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// The bytes of a plugin that comes with the host or of a guest, whose name
-/// may be written with `-`.
+/// may be written with `-`; guests written as WebAssembly text are built here.
 pub fn plugin(name: &str) -> Vec<u8> {
     if let Some((_, bytes)) = gregor::demo_plugins().into_iter().find(|(known, _)| *known == name) {
         return bytes.to_vec();
+    }
+    if let Some(bytes) = component::written(name) {
+        return bytes;
     }
     let file = GUESTS.join(format!("{}.wasm", name.replace('-', "_")));
     fs::read(&file).unwrap_or_else(|error| panic!("no plugin {name} ({}): {error}", file.display()))

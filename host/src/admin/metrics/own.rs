@@ -15,9 +15,11 @@ use crate::plugin::Counts;
 const MAX_NAMES: usize = 64;
 
 /// Names after `gregor_plugin_` that are the host's own.
-const TAKEN: [&str; 16] = [
+const TAKEN: [&str; 18] = [
     "calls",
     "calls_total",
+    "refusals",
+    "refusals_total",
     "traps",
     "traps_total",
     "loads",

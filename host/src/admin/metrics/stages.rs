@@ -10,24 +10,26 @@ use prometheus_client::metrics::MetricType;
 
 use super::own::Own;
 use crate::deploy::Calls;
+use crate::plugin::Soft;
 use crate::task::{BUCKETS, CallTimes, Tally};
 
-/// Kinds of failure that end an instance.
-const TRAPS: [&str; 5] = ["trap", "timeout", "memory-limit", "stack-overflow", "host-call-limit"];
+/// Kinds of failure by which a trap or a limit ends a call.
+const TRAPS: [&str; 9] = [
+    "trap",
+    "timeout",
+    "memory-limit",
+    "table-limit",
+    "stack-overflow",
+    "handle-limit",
+    "host-call-limit",
+    "output-count-limit",
+    "output-bytes-limit",
+];
 
 /// The other kinds of failure. All kinds are shown from the start, at zero: a
 /// series that appears at 1 hides its first failure from `increase()`.
-const FAILURES: [&str; 9] = [
-    "reject",
-    "retry",
-    "output-count-limit",
-    "output-bytes-limit",
-    "invalid-output",
-    "topic-not-granted",
-    "no-sink",
-    "output-too-large",
-    "no-instance",
-];
+const FAILURES: [&str; 8] =
+    ["reject", "retry", "state", "invalid-output", "topic-not-granted", "no-sink", "output-too-large", "no-instance"];
 
 /// A stage's labels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -53,13 +55,22 @@ struct Totals {
     retries: u64,
     skipped: u64,
     dead_letters: BTreeMap<&'static str, u64>,
+    refused: BTreeMap<Soft, u64>,
     times: CallTimes,
 }
 
 impl Default for Totals {
     fn default() -> Totals {
         let zeros = || TRAPS.iter().chain(&FAILURES).map(|kind| (*kind, 0)).collect();
-        Totals { ok: 0, failed: zeros(), retries: 0, skipped: 0, dead_letters: zeros(), times: CallTimes::default() }
+        Totals {
+            ok: 0,
+            failed: zeros(),
+            retries: 0,
+            skipped: 0,
+            dead_letters: zeros(),
+            refused: Soft::ALL.into_iter().map(|soft| (soft, 0)).collect(),
+            times: CallTimes::default(),
+        }
     }
 }
 
@@ -78,6 +89,9 @@ impl Stages {
         }
         for (kind, count) in tally.dead_letters {
             *totals.dead_letters.entry(kind).or_default() += count;
+        }
+        for (soft, times) in tally.refused {
+            *totals.refused.entry(soft).or_default() += times;
         }
     }
 }
@@ -130,11 +144,18 @@ impl All {
             let (sum, count) = (totals.times.sum, totals.times.count());
             seconds.encode_family(labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }
-        let help = "Calls that ended their instance, by reason.";
+        let help = "Calls that a trap or a limit ended, by reason.";
         let mut traps = encoder.encode_descriptor("plugin_traps", help, None, MetricType::Counter)?;
         for (labels, totals) in &self.stages {
             for (kind, count) in totals.failed.iter().filter(|(kind, _)| TRAPS.contains(kind)) {
                 counter(&mut traps, &labels.with("reason", kind), *count)?;
+            }
+        }
+        let help = "Limits that plugins met without their call ending, by limit.";
+        let mut refusals = encoder.encode_descriptor("plugin_refusals", help, None, MetricType::Counter)?;
+        for (labels, totals) in &self.stages {
+            for (soft, times) in &totals.refused {
+                counter(&mut refusals, &labels.with("limit", soft.name()), *times)?;
             }
         }
         Ok(())

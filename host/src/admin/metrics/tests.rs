@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::admin::fixture;
-use crate::plugin::{Counts, Failure};
+use crate::plugin::{Counts, Failure, Soft};
 
 impl Metrics {
     fn tally(&self, stage: &str, tally: Tally) {
@@ -29,6 +29,7 @@ fn own(totals: &[(&str, u64)], gauges: &[(&str, f64)]) -> Tally {
     let counts = Counts {
         totals: totals.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
         gauges: gauges.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+        ignored: 0,
     };
     Tally { counts: vec![counts], ..Tally::default() }
 }
@@ -53,6 +54,7 @@ fn tallies_of_tasks_add_up_by_stage() {
         tally.failure("timeout");
         tally.failure("timeout");
         tally.dead_letter("timeout");
+        tally.refused.push((Soft::CacheBytes, 4));
         metrics.tally("last-location", tally);
     }
     metrics.tally("other", Tally { ok: 1, ..Tally::default() });
@@ -65,6 +67,7 @@ fn tallies_of_tasks_add_up_by_stage() {
     assert_eq!(read[&format!("gregor_retries_total{{{labels}}}")], 6.0);
     assert_eq!(read[&format!("gregor_records_skipped_total{{{labels}}}")], 4.0);
     assert_eq!(read[&format!("gregor_dead_letters_total{{{labels},reason=\"timeout\"}}")], 2.0);
+    assert_eq!(read[&format!("gregor_plugin_refusals_total{{{labels},limit=\"state.max-bytes\"}}")], 8.0);
     assert_eq!(read["gregor_plugin_calls_total{pipeline=\"locations\",stage=\"other\",outcome=\"ok\"}"], 1.0);
 }
 
@@ -79,7 +82,9 @@ fn every_kind_of_failure_is_there_before_it_happens() {
         Failure::Trap("unreachable"),
         Failure::Timeout(Duration::ZERO),
         Failure::Memory { asked: 2, limit: 1 },
+        Failure::Table { asked: 2, limit: 1 },
         Failure::Stack,
+        Failure::Handles,
         Failure::Outputs { count: 2, limit: 1 },
         Failure::OutputBytes { bytes: 2, limit: 1 },
         Failure::HostCall(1),
@@ -95,7 +100,7 @@ fn every_kind_of_failure_is_there_before_it_happens() {
         assert_eq!(read[&format!("gregor_plugin_calls_total{}", labels("outcome"))], 0.0);
         assert_eq!(read[&format!("gregor_dead_letters_total{}", labels("reason"))], 0.0);
         let trap = read.get(&format!("gregor_plugin_traps_total{}", labels("reason")));
-        assert_eq!(trap.is_some(), failure.spoils_instance(), "{kind}");
+        assert_eq!(trap.is_some(), failure.is_breach(), "{kind}");
     }
 }
 

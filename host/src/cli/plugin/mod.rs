@@ -1,8 +1,9 @@
-//! `gregor plugin`: a look at a component, keys and signatures, and what is
+//! `gregor plugin`: a look at a component, a failed call once more, keys and signatures, and what is
 //! asked of a running host about versions.
 
 mod check;
 mod keys;
+mod test;
 mod versions;
 
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use crate::plugin::compiler;
 #[derive(Subcommand)]
 pub enum PluginCommand {
     Check(check::CheckArgs),
+    Test(test::TestArgs),
     Keygen(keys::KeygenArgs),
     Sign(keys::SignArgs),
     Verify(keys::VerifyArgs),
@@ -27,6 +29,7 @@ pub enum PluginCommand {
 pub fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
     match command {
         PluginCommand::Check(args) => check::run(&args),
+        PluginCommand::Test(args) => test::run(&args),
         PluginCommand::Keygen(args) => keys::keygen(&args),
         PluginCommand::Sign(args) => keys::sign(&args),
         PluginCommand::Verify(args) => keys::verify(&args),

@@ -73,6 +73,7 @@ fn every_key_of_the_example_is_read() {
                 log_lines: 7,
             },
             isolation: Isolation::Record,
+            capsules: 7,
             on_failure: OnFailure::Skip,
             retry: Retry { attempts: 3, backoff: Duration::from_millis(50), max_backoff: Duration::from_secs(5) },
             log: Some(LogLevel::Warn),
@@ -129,6 +130,7 @@ fn what_is_left_out_has_a_default() {
                 log_lines: 100,
             },
             isolation: Isolation::Task,
+            capsules: 0,
             on_failure: OnFailure::Hold,
             retry: Retry { attempts: 5, backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(10) },
             log: None,
@@ -158,10 +160,11 @@ fn a_default_gives_way_to_the_limit_written_beside_it() {
 
 #[test]
 fn the_admin_server_and_the_log_can_be_off() {
-    let text = with_table("[host]\nadmin = \"off\"") + "log = \"off\"\n";
+    let text = with_table("[host]\nadmin = \"off\"") + "log = \"off\"\ncapsules = \"off\"\n";
     let config = accepted(&text, &[]);
     assert_eq!(config.host.admin, None);
     assert_eq!(config.pipelines[0].stages[0].log, None);
+    assert_eq!(config.pipelines[0].stages[0].capsules, 0);
 }
 
 #[test]

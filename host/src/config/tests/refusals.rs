@@ -124,6 +124,11 @@ fn a_wrong_kind_or_unit_says_what_to_write() {
             "isolation = \"tsk\"",
             "isolation: \"tsk\" is unknown here; did you mean \"task\"? It may be \"task\" or \"record\"",
         ),
+        ("capsules = 5000", "capsules: 5000 is out of range; write a whole number from 0 to 1000, or \"off\""),
+        (
+            "capsules = \"on\"",
+            "capsules: is a string, not a whole number; write a whole number from 0 to 1000, without quotes, or \"off\"",
+        ),
         (
             "log = false",
             "log: is a boolean, not a string; write \"off\" or \"error\" or \"warn\" or \"info\" or \"debug\" or \"trace\"",

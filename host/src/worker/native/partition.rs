@@ -18,6 +18,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr::{RD_KAFKA_RESP_ERR__PARTITION_EOF as END, RD_KAFKA_RESP_ERR_NO_ERROR as OK};
 
+use crate::record::Header;
+
 /// Most records handed out in one turn.
 const BATCH: usize = 1_000;
 
@@ -146,6 +148,14 @@ impl<'a> Arrived<'a> {
     /// `None` is a tombstone.
     pub fn value(&self) -> Option<&'a [u8]> {
         self.bytes(self.record.payload, self.record.len)
+    }
+
+    /// All headers, in order.
+    pub fn headers(&self) -> Vec<Header> {
+        let mut list: *mut rd_kafka_headers_t = ptr::null_mut();
+        // SAFETY: the record is borrowed; the list that is written stays its own.
+        let found = unsafe { rd_kafka_message_headers(self.record, &raw mut list) == OK };
+        if found && !list.is_null() { super::all(self.record, list) } else { Vec::new() }
     }
 
     /// The first header of this name, unless it is null.

@@ -1,0 +1,131 @@
+//! `gregor plugin test --capsule`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::api::printable;
+use crate::plugin::{Capsule, Digest, Ending, Engine, Version};
+
+/// As for `gregor plugin check`: a host's own limit is in its configuration.
+const MAX_SIZE: u64 = 1 << 30;
+const DIFFERS: u8 = 1;
+const USAGE: u8 = 2;
+const REFUSED: u8 = 4;
+
+/// Repeats a call that failed, from the capsule that the host kept of it.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  gregor plugin test --capsule data/capsules/locations.last-location.locations-3-17.json
+  gregor plugin test --capsule FILE --component target/wasm32-wasip2/release/better.wasm
+
+A capsule holds what its record holds: health data. The plugin's own words are
+shown with --words only.
+
+Exit codes: 0 the call ended as it did then; 1 it ended otherwise, as with a
+version that copes; 2 usage, or no such file; 4 the component is refused.")]
+pub struct TestArgs {
+    /// The capsule, a file below `capsules` in the host's data folder
+    #[arg(long, value_name = "FILE")]
+    capsule: PathBuf,
+    /// The component [default: the version that failed, where the host has kept it]
+    #[arg(long, value_name = "FILE")]
+    component: Option<PathBuf>,
+    /// Show the plugin's own words too, which may hold what the record holds
+    #[arg(long)]
+    words: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `gregor plugin test`.
+///
+/// # Errors
+/// When the component cannot be read.
+pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    let capsule = match Capsule::read(&args.capsule) {
+        Ok(capsule) => capsule,
+        Err(problem) => return Ok(refuse(USAGE, &problem)),
+    };
+    let Some(file) = args.component.clone().or_else(|| kept(&args.capsule, &capsule)) else {
+        let (plugin, digest) = (&capsule.plugin, &capsule.digest);
+        let problem = format!("version {digest} of `{plugin}` is not kept here: name its component with --component");
+        return Ok(refuse(USAGE, &printable(&problem)));
+    };
+    let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let engine = Engine::new(1, capsule.memory()).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+    let version = match Version::compile(&engine, &capsule.plugin, &bytes, MAX_SIZE) {
+        Ok(version) => version,
+        Err(refused) => return Ok(refuse(REFUSED, &format!("{} is refused: {refused}", file.display()))),
+    };
+    let same_version = version.digest().to_string() == capsule.digest;
+    let ending = capsule.replay(&engine, &version);
+    let same = ending == capsule.outcome;
+    if args.json {
+        let shown = |ending: &Ending| {
+            let words = ending.guest_text.as_ref().filter(|_| args.words);
+            json!({ "kind": ending.kind, "text": ending.text, "guestText": words })
+        };
+        let told = json!({
+            "record": capsule.source(),
+            "pipeline": capsule.pipeline,
+            "stage": capsule.stage,
+            "digest": version.digest().to_string(),
+            "sameVersion": same_version,
+            "callsBefore": capsule.calls_before,
+            "then": shown(&capsule.outcome),
+            "now": shown(&ending),
+            "same": same,
+        });
+        println!("{}", serde_json::to_string_pretty(&told)?);
+    } else {
+        tell(&capsule, &version.digest(), same_version, &ending, args.words);
+    }
+    Ok(if same { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) })
+}
+
+fn tell(capsule: &Capsule, digest: &Digest, same_version: bool, ending: &Ending, words: bool) {
+    let line = |name: &str, text: &str| println!("{name:<9} {}", printable(text));
+    line("record", &capsule.source());
+    line("stage", &format!("{} of {}", capsule.stage, capsule.pipeline));
+    let which = if same_version { "the version that failed" } else { "another version than the one that failed" };
+    line("version", &format!("{} ({which})", digest.short()));
+    for (name, ending) in [("then", &capsule.outcome), ("now", ending)] {
+        line(name, &format!("{}: {}", ending.kind, ending.text));
+        if let (true, Some(text)) = (words, &ending.guest_text) {
+            line("", text);
+        }
+    }
+    if *ending == capsule.outcome {
+        println!("The call ended as it did then.");
+    } else if capsule.calls_before > 0 && same_version {
+        println!(
+            "The call ended otherwise. The instance had seen {} records before, and what it kept of them in its own \
+             memory is not in the capsule.",
+            capsule.calls_before
+        );
+    } else {
+        println!("The call ended otherwise.");
+    }
+}
+
+/// Where a host keeps the versions that ran, beside its capsules.
+fn kept(file: &Path, capsule: &Capsule) -> Option<PathBuf> {
+    let plain = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if !plain(&capsule.plugin) || !plain(&capsule.digest) {
+        return None;
+    }
+    let data = file.parent()?.parent()?;
+    let component = data.join("versions").join(&capsule.plugin).join(format!("{}.wasm", capsule.digest));
+    component.is_file().then_some(component)
+}
+
+fn refuse(code: u8, problem: &str) -> ExitCode {
+    eprintln!("error: {problem}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,126 @@
+//! Dead letters that come back through a task, beside the records of its source.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::pipeline::{Settled, Tried};
+use super::{Context, Now, Plan, Progress, Task};
+use crate::record::Output;
+use crate::redrive::{Request, Requests};
+
+/// What a task knows of its pipelines' redrives.
+#[derive(Default)]
+pub struct Redriving {
+    /// From when on the requests are known that it may take.
+    ticket: Option<u64>,
+    /// Processed since the last commit, with the pipeline's index.
+    open: Vec<(usize, Arc<Request>)>,
+    /// Committed, until the worker has counted and marked them.
+    finished: Vec<(usize, Arc<Request>)>,
+    /// Committed; the redrive topic says so sooner or later.
+    done: HashSet<u128>,
+    /// By pipeline: the request that is to be tried again.
+    waiting: HashMap<usize, Waiting>,
+}
+
+struct Waiting {
+    key: u128,
+    attempts: u32,
+    /// `None`: held until a new version of one of the pipeline's plugins lands.
+    due: Option<Instant>,
+}
+
+impl Redriving {
+    fn knows(&self, key: u128) -> bool {
+        self.done.contains(&key) || self.open.iter().any(|(_, request)| request.key.hash() == key)
+    }
+
+    /// A new version of a plugin of this pipeline: what waits is tried at once.
+    pub fn hurry(&mut self, pipeline: usize, now: Instant) {
+        if let Some(waiting) = self.waiting.get_mut(&pipeline) {
+            (waiting.attempts, waiting.due) = (0, Some(now));
+        }
+    }
+
+    /// The commit happened.
+    pub fn finish(&mut self) {
+        self.done.extend(self.open.iter().map(|(_, request)| request.key.hash()));
+        self.finished.append(&mut self.open);
+    }
+
+    /// What was processed since the last commit comes again.
+    pub fn roll_back(&mut self) {
+        self.open.clear();
+        self.waiting.clear();
+    }
+}
+
+impl Task {
+    /// The next dead letter that is to go through one of its pipelines, with
+    /// the pipeline's index.
+    pub fn next_redrive(&mut self, requests: &Requests, now: Instant) -> Option<(usize, Arc<Request>)> {
+        // Asked for by the owner: it is to know what the one before it did.
+        let ticket = *self.redriving.ticket.get_or_insert_with(|| requests.ask());
+        let redriving = &self.redriving;
+        self.pipelines.iter().enumerate().find_map(|(index, pipeline)| {
+            let name = &pipeline.plan.name;
+            let request = requests.next(name, self.id.partition, ticket, |key| redriving.knows(key))?;
+            let early =
+                |waiting: &Waiting| waiting.key == request.key.hash() && waiting.due.is_none_or(|due| due > now);
+            let waits = redriving.waiting.get(&index).is_some_and(early);
+            (!waits && *request.letter.topic == *self.id.topic).then_some((index, request))
+        })
+    }
+
+    /// Puts a dead letter through the pipeline with this index. Its outputs, and
+    /// under exactly-once the mark that it is done, are pushed to `outputs`.
+    pub fn redrive(
+        &mut self,
+        context: &Context,
+        (index, request): (usize, Arc<Request>),
+        now: &mut Now,
+        outputs: &mut Vec<Output>,
+    ) -> Progress {
+        let (letter, key) = (&request.letter, request.key.hash());
+        let waited = self.redriving.waiting.remove(&index).filter(|waiting| waiting.key == key);
+        let tried = Tried {
+            attempts: waited.map_or(0, |waiting| waiting.attempts),
+            before: letter.attempts,
+            redriven: letter.redriven + 1,
+        };
+        let pipeline = &mut self.pipelines[index];
+        match pipeline.settle(context, &letter.record(), now, tried, outputs) {
+            Settled::Done => {
+                if context.exactly_once {
+                    outputs.extend(pipeline.plan.redrive.as_ref().map(|topic| request.mark(topic, now.wall_ms)));
+                }
+                self.redriving.open.push((index, request));
+                self.position.redriven += 1;
+                Progress::Done
+            }
+            Settled::Wait { attempts, due, .. } => {
+                self.redriving.waiting.insert(index, Waiting { key, attempts, due });
+                Progress::Waits
+            }
+            Settled::Broken(error) => {
+                self.broken = Some(error);
+                Progress::Waits
+            }
+        }
+    }
+
+    /// After a commit: the pipeline of each letter that was redriven with it.
+    /// At least once their marks, which may be sent only now, are pushed to `outputs`.
+    pub fn take_redriven(&mut self, context: &Context, now_ms: u64, outputs: &mut Vec<Output>) -> Vec<Arc<Plan>> {
+        let finished = std::mem::take(&mut self.redriving.finished);
+        let taken = finished.into_iter().map(|(index, request)| {
+            let plan = self.pipelines[index].plan.clone();
+            if !context.exactly_once {
+                outputs.extend(plan.redrive.as_ref().map(|topic| request.mark(topic, now_ms)));
+            }
+            plan
+        });
+        taken.collect()
+    }
+}

@@ -1,0 +1,3 @@
+//! Rejects every record.
+
+guests::guest!(|_record| Err(gregor_sdk::reject("as always")));
