@@ -293,6 +293,8 @@ impl Host {
     /// the close, and its partitions stand still until the session times out.
     fn settle(&self, patience: Duration) {
         let deadline = Instant::now() + patience.min(SETTLE);
+        // What was said before may be older than the rebalance.
+        self.shared.health.unsettle();
         let all_run = || !self.threads.iter().any(JoinHandle::is_finished);
         while !self.shared.health.settled() && all_run() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));

@@ -73,5 +73,11 @@ mod start;
 mod state_commands;
 #[path = "behaviour/state_survives.rs"]
 mod state_survives;
+#[path = "behaviour/swaps.rs"]
+mod swaps;
+#[path = "behaviour/terminal.rs"]
+mod terminal;
 #[path = "behaviour/versions.rs"]
 mod versions;
+#[path = "behaviour/zombies.rs"]
+mod zombies;

@@ -48,6 +48,8 @@ enum Scenario {
     Hosts,
     /// A host is killed whose partitions another one has copies of
     Standby,
+    /// A plugin is replaced on three hosts in turn
+    Swaps,
     /// State of 1,000 bytes a record is opened, rebuilt and taken over
     LargeState,
     /// Generated plugins are refused or contained; each round is one of them
@@ -68,6 +70,7 @@ impl Scenario {
             Scenario::Hosts => "growth_of_hosts::",
             Scenario::Standby => "standby::",
             Scenario::LargeState => "large_state::",
+            Scenario::Swaps => "swaps::",
             Scenario::Hostile => "hostile::",
             Scenario::Fuzz => "fuzz::",
         }
@@ -83,6 +86,7 @@ impl Scenario {
             Scenario::Broker => 5,
             Scenario::Hosts => 30,
             Scenario::Standby => 10,
+            Scenario::Swaps => 100,
             Scenario::Hostile => 2_000,
             Scenario::Fuzz => 3_600,
         }

@@ -72,6 +72,11 @@ impl Health {
         }
     }
 
+    /// Forgets what workers said of rebalances: they are to say it anew.
+    pub fn unsettle(&self) {
+        self.0.iter().for_each(|worker| worker.settled.store(false, Relaxed));
+    }
+
     /// Whether no worker takes part in a rebalance, as of their last commits.
     pub fn settled(&self) -> bool {
         self.0.iter().all(|worker| worker.settled.load(Relaxed))

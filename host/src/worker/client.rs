@@ -57,7 +57,8 @@ pub fn member_config(config: &Config, worker: usize, bounded: bool) -> ClientCon
         .set("queued.min.messages", "20000")
         .set("queued.max.messages.kbytes", "8192")
         .set("fetch.wait.max.ms", "100")
-        .set("statistics.interval.ms", "1000");
+        // How soon a host that is to stop knows that no rebalance is under way.
+        .set("statistics.interval.ms", "250");
     if !config.kafka.consumer_protocol() {
         client
             .set("partition.assignment.strategy", "cooperative-sticky")
@@ -163,6 +164,8 @@ pub struct MemberContext {
     answering: AtomicBool,
     /// The member has its share of partitions, which may be none.
     steady: AtomicBool,
+    /// There were statistics since [`MemberContext::settled`] was asked.
+    fresh: AtomicBool,
 }
 
 impl MemberContext {
@@ -192,9 +195,10 @@ impl MemberContext {
         self.answering.load(Ordering::Relaxed)
     }
 
-    /// Whether the group had settled at the client's last statistics.
-    pub fn steady(&self) -> bool {
-        self.steady.load(Ordering::Relaxed)
+    /// Whether the group had settled at the client's last statistics; none
+    /// where that was told before.
+    pub fn settled(&self) -> Option<bool> {
+        self.fresh.swap(false, Ordering::Acquire).then(|| self.steady.load(Ordering::Relaxed))
     }
 
     /// The end of a partition as of the client's last statistics.
@@ -223,6 +227,7 @@ impl ClientContext for MemberContext {
         self.answering.store(up, Ordering::Relaxed);
         let steady = statistics.cgrp.is_some_and(|group| group.join_state == "steady");
         self.steady.store(steady, Ordering::Relaxed);
+        self.fresh.store(true, Ordering::Release);
         let mut ends = locked(&self.ends);
         for (name, topic) in statistics.topics {
             let known = topic.partitions.values().filter(|partition| partition.ls_offset >= 0);

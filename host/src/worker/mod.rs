@@ -424,9 +424,11 @@ impl Worker {
         let Shared { views, metrics, health, shelf, .. } = &*self.shared;
         let member = self.member.context();
         health.brokers(self.index, member.answering());
-        health.settle(self.index, member.steady());
-        if member.steady() {
-            health.joined(self.index);
+        if let Some(settled) = member.settled() {
+            health.settle(self.index, settled);
+            if settled {
+                health.joined(self.index);
+            }
         }
         for restoring in self.restoring.values() {
             views.insert(restoring.id.clone(), self.view_of_restoring(restoring));

@@ -147,3 +147,15 @@ fn where_nothing_is_committed_the_start_setting_decides() {
     assert_eq!(outputs.len(), 10);
     assert!(outputs.iter().all(|output| output.key() == "new"));
 }
+
+#[test]
+fn a_host_that_is_stopped_as_soon_as_it_is_ready_leaves_the_group() {
+    let (source, sink) = (kafka().topic(1), kafka().topic(1));
+    // Of two workers one has nothing: the group is rebalanced while the host is ready already.
+    let setup = setup(&source, &sink);
+    for _ in 0..5 {
+        let mut host = setup.start();
+        assert_eq!(host.term(), Some(0));
+        assert!(kafka().group(&setup.app).members.is_empty(), "its members have left the group");
+    }
+}

@@ -1,0 +1,93 @@
+//! Plugins replaced again and again while records flow, exactly once.
+
+use std::collections::BTreeMap;
+
+use gregor::plugin::Digest;
+
+use crate::support::{Backend, Guarantee, Host, Settings, Trial, plugin, until};
+
+const TOKEN: &str = "s3cret";
+/// Seconds from one swap to the next.
+const ROUND: u64 = 1;
+
+#[test]
+fn swaps_on_three_hosts_in_turn_cost_and_double_nothing() {
+    let settings = Settings::or(9_000, 9);
+    let trial = Trial::new(Backend::Memory, Guarantee::ExactlyOnce, settings).with_setup(|setup| setup.workers(1));
+    let start = |id| Host::spawn_with(&trial.setup.write(), id, &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
+    let mut hosts = ["one", "two", "three"].map(start);
+    until("each host has two partitions", || {
+        hosts.iter().all(|host| host.answers("/readyz")) && trial.kafka.is_stable(&trial.setup.app, 3)
+    });
+    let stream = trial.stream(ROUND);
+    trial.wait_for_outputs(100);
+    let first = plugin("last-location");
+    // Which version came when, on each host.
+    let mut order: BTreeMap<String, usize> = BTreeMap::from([(Digest::of(&first).short(), 0)]);
+    for round in 1..=settings.rounds as usize {
+        let component = version(&first, round);
+        order.insert(Digest::of(&component).short(), round);
+        let host = &hosts[round % 3];
+        let (status, said) = host.post("/api/v1/plugins/last-location", TOKEN, &component);
+        assert_eq!(status, 200, "{said}");
+        trial.wait_for_outputs(30);
+    }
+    let produced = stream.finish();
+    trial.settle();
+    hosts.iter_mut().for_each(|host| assert_eq!(host.term(), Some(0)));
+
+    trial.verify(&produced);
+    let used = versions_never_go_back(&trial, &order);
+    assert_eq!(used, settings.rounds as usize + 1, "versions that processed records");
+    let figures = format!(
+        "{} swaps on three hosts in turn, records of a worker waited {:.3} ms at most",
+        settings.rounds,
+        hosts.iter().map(longest_pause).fold(0.0, f64::max)
+    );
+    trial.report(&produced, &figures);
+}
+
+/// The same code with a digest of its own.
+fn version(component: &[u8], round: usize) -> Vec<u8> {
+    // A custom section: its id, the length of what follows, its name and the round.
+    let [low, high] = (round as u16).to_le_bytes();
+    [component, &[0, 4, 1, b'x', low, high]].concat()
+}
+
+/// On each host a partition's versions only go forward, and each output has
+/// one; how many versions there were.
+fn versions_never_go_back(trial: &Trial, order: &BTreeMap<String, usize>) -> usize {
+    let mut last: BTreeMap<(i32, String), usize> = BTreeMap::new();
+    let mut used = std::collections::BTreeSet::new();
+    trial.kafka.read_each(&trial.sink, |output| {
+        let worker = output.header("gregor-worker").expect("provenance").to_owned();
+        let versions = output.header("gregor-versions").expect("provenance");
+        let of_output: Vec<usize> =
+            order.iter().filter(|(digest, _)| versions.contains(&***digest)).map(|(_, nth)| *nth).collect();
+        let [nth] = of_output[..] else { panic!("an output of {versions}") };
+        used.insert(nth);
+        if let Some(before) = last.insert((output.partition, worker), nth) {
+            assert!(before <= nth, "partition {} went back from version {before} to {nth}", output.partition);
+        }
+    });
+    used.len()
+}
+
+/// The longest time that records of one of the host's workers waited for a swap, in milliseconds.
+fn longest_pause(host: &Host) -> f64 {
+    let log = host.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let swaps = lines.filter(|line| line["fields"]["message"] == "a new version runs");
+    let pause = |line: serde_json::Value| {
+        let told = line["fields"]["pause"].as_str().expect("a pause").to_owned();
+        let (number, unit) = told.split_at(told.find(|c: char| !c.is_ascii_digit() && c != '.').expect("a unit"));
+        let scale = match unit {
+            "s" => 1e3,
+            "ms" => 1.0,
+            "µs" => 1e-3,
+            _ => 1e-6,
+        };
+        number.parse::<f64>().expect("a number") * scale
+    };
+    swaps.map(pause).fold(0.0, f64::max)
+}
