@@ -98,6 +98,7 @@ impl<'a> Text<'a> {
         }
         let start = self.at;
         let whole = self.digits(0)?;
+        let zeros_first = self.at - start > 1 && self.value.get(start) == Some(&b'0');
         let mut number = whole;
         let mut places = 0;
         if self.value.get(self.at) == Some(&b'.') {
@@ -106,8 +107,7 @@ impl<'a> Text<'a> {
             number = self.digits(whole)?;
             places = self.at - from;
         }
-        let zero_first = self.value.get(start) == Some(&b'0') && whole > 0;
-        if self.at - start > DIGITS || zero_first || number == 0 {
+        if self.at - start > DIGITS || zeros_first || number == 0 {
             return None;
         }
         let degrees = number as f64 / POWERS_OF_TEN.get(places)?;
@@ -187,6 +187,18 @@ mod tests {
         fn a_value_cut_off_is_what_serde_json_says(value in typical(), kept in 0.0..1.0) {
             let cut = &value.as_bytes()[..(value.len() as f64 * kept) as usize];
             prop_assert_eq!(parse(cut), parse_any(cut));
+        }
+    }
+
+    #[test]
+    fn zeros_before_a_number_are_no_json() {
+        for number in ["00.1", "-00.1", "01.5", "007", "00"] {
+            for field in ["lat", "lon", "ts"] {
+                let value = r#"{"patientId":"1","lat":1.5,"lon":1.5,"ts":5}"#;
+                let usual = if field == "ts" { "\"ts\":5".to_owned() } else { format!("\"{field}\":1.5") };
+                let value = value.replace(&usual, &format!("\"{field}\":{number}"));
+                assert!(parse(value.as_bytes()).is_err(), "{value}");
+            }
         }
     }
 
