@@ -8,6 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// worker that hangs.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// How often in turn every worker is to say that no rebalance is under way:
+/// what one said may be older than the rebalance that another is in.
+const CALM: u64 = 2;
+
 /// What each worker last said of itself.
 #[derive(Debug)]
 pub struct Health(Vec<Worker>);
@@ -20,7 +24,8 @@ struct Worker {
     beat_ms: AtomicU64,
     joined: AtomicBool,
     brokers: AtomicBool,
-    settled: AtomicBool,
+    /// How often it was settled since someone was not.
+    settled: AtomicU64,
 }
 
 impl Health {
@@ -33,7 +38,7 @@ impl Health {
             beat_ms: AtomicU64::new(now_ms),
             joined: AtomicBool::new(false),
             brokers: AtomicBool::new(true),
-            settled: AtomicBool::new(false),
+            settled: AtomicU64::new(0),
         };
         Health((0..workers).map(worker).collect())
     }
@@ -68,18 +73,22 @@ impl Health {
     /// Whether `worker` has its share of partitions and no rebalance is under way.
     pub fn settle(&self, worker: usize, settled: bool) {
         if let Some(worker) = self.0.get(worker) {
-            worker.settled.store(settled, Relaxed);
+            if settled {
+                worker.settled.fetch_add(1, Relaxed);
+            } else {
+                self.unsettle();
+            }
         }
     }
 
     /// Forgets what workers said of rebalances: they are to say it anew.
     pub fn unsettle(&self) {
-        self.0.iter().for_each(|worker| worker.settled.store(false, Relaxed));
+        self.0.iter().for_each(|worker| worker.settled.store(0, Relaxed));
     }
 
     /// Whether no worker takes part in a rebalance, as of their last commits.
     pub fn settled(&self) -> bool {
-        self.0.iter().all(|worker| worker.settled.load(Relaxed))
+        self.0.iter().all(|worker| worker.settled.load(Relaxed) >= CALM)
     }
 
     /// Whether every worker has beaten within the 60 s before `now_ms`.
@@ -176,13 +185,16 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_settled_when_every_worker_is() {
+    fn a_group_is_settled_when_every_worker_has_said_so_twice() {
         let health = beating(2);
-        health.settle(0, true);
-        assert!(!health.settled());
-        health.settle(1, true);
-        assert!(health.settled());
-        health.settle(0, false);
+        let say = |worker, settled| {
+            health.settle(worker, settled);
+            health.settled()
+        };
+        assert_eq!([say(0, true), say(0, true), say(1, true), say(1, true)], [false, false, false, true]);
+        assert_eq!([say(0, false), say(0, true), say(0, true), say(1, true)], [false; 4]);
+        assert!(say(1, true));
+        health.unsettle();
         assert!(!health.settled());
     }
 

@@ -11,6 +11,7 @@ pub mod changelog;
 mod conformance;
 mod disk;
 mod line;
+mod local;
 mod lookup;
 mod memory;
 mod open;

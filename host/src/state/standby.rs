@@ -22,7 +22,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use self::placement::Group;
 use self::tail::{Followed, Tail};
 use super::changelog::reading;
-use super::open::{self, Found, Stores};
+use super::local::{self, Found};
+use super::open::Stores;
 use super::{Checkpoint, MemoryStore, OpenError, StateStore, StoreId};
 use crate::config::Backend;
 use crate::record::TopicPartition;
@@ -242,7 +243,10 @@ impl Keeper {
     fn place<'a>(&self, group: &Group, reading: &'a BaseConsumer<Quiet>, tails: &mut Vec<Tail<'a>>) {
         let wanted: Vec<_> = self.wanted(group).collect();
         tails.retain_mut(|tail| {
-            let kept = self.claims.has(&tail.of.source) || wanted.iter().any(|(of, _)| of.id == tail.of.id);
+            // Owned here: a worker is about to claim it, and takes it up.
+            let kept = group.owns(&self.host, &tail.of.source)
+                || self.claims.has(&tail.of.source)
+                || wanted.iter().any(|(of, _)| of.id == tail.of.id);
             if !kept {
                 note(tail);
                 self.copies.remove(&tail.of.id);
@@ -300,14 +304,14 @@ impl Keeper {
         // No position is this store's: it is found behind, and read on.
         let stood: Option<Copy> = match self.stores.disk_of(stage) {
             None => None,
-            Some(disk) => match open::stand(disk, stage, &id, i64::MAX)? {
+            Some(disk) => match local::stand(disk, stage, &id, i64::MAX)? {
                 (store, Found::Whole(checkpoint) | Found::Behind(checkpoint)) => Some((Box::new(store), checkpoint)),
                 (_, Found::Nothing) => None,
             },
         };
         Tail::open(reading, of, stood, || {
             Ok(match self.stores.disk_of(stage) {
-                Some(disk) => Box::new(open::anew(disk, stage, &id)?),
+                Some(disk) => Box::new(local::anew(disk, stage, &id)?),
                 None => Box::new(MemoryStore::default()),
             })
         })

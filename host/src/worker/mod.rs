@@ -5,9 +5,11 @@ mod assignment;
 mod client;
 mod command;
 mod native;
+mod publish;
 mod redrive;
 mod restore;
 mod shelf;
+mod swap;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +37,7 @@ use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
 use crate::redrive::Requests;
 use crate::state::{Standby, Stores};
-use crate::task::{Context, Now, PartitionState, Plan, Progress, Task, Versions};
+use crate::task::{Context, Now, Plan, Progress, Task, Versions};
 use restore::{Restorer, Restoring};
 
 /// The longest wait for a record: commands and retries are looked at that often.
@@ -229,58 +231,6 @@ impl Worker {
         Ok(Flow::Continue)
     }
 
-    fn apply_commands(&mut self) -> Result<Flow, WorkerError> {
-        while let Ok(command) = self.commands.try_recv() {
-            match command {
-                Command::Stop => return Ok(Flow::Stop),
-                Command::Look { lookup, answer } => {
-                    let found = self.tasks.values_mut().filter_map(|task| task.look(&lookup)).collect();
-                    // Nobody waits any more for an answer that comes late.
-                    let _ = answer.send(found);
-                }
-                Command::Swap { version, answer } => {
-                    // No transaction has outputs of two versions.
-                    if self.committer.is_begun() {
-                        self.commit()?;
-                    }
-                    // What the old version did is counted as its own.
-                    self.publish();
-                    let swapped = self.swap(&version);
-                    // Nobody waits for it any more when the deployment was given up.
-                    let _ = answer.send(swapped);
-                }
-            }
-        }
-        Ok(Flow::Continue)
-    }
-
-    /// All tasks of this worker, or none.
-    fn swap(&mut self, version: &Arc<crate::plugin::Version>) -> Swapped {
-        let started = Instant::now();
-        let old = self.versions.get(version.plugin()).cloned();
-        let mut refused = None;
-        let mut swapped = Vec::new();
-        for task in self.tasks.values_mut() {
-            match task.swap(&self.context.engine, version, started) {
-                Ok(()) => swapped.push(task),
-                Err(failure) => {
-                    refused = Some(failure.to_string());
-                    break;
-                }
-            }
-        }
-        if refused.is_none() {
-            self.versions.insert(version.plugin().to_owned(), version.clone());
-        } else if let Some(old) = old {
-            for task in swapped {
-                if let Err(failure) = task.swap(&self.context.engine, &old, started) {
-                    tracing::error!(plugin = old.plugin(), %failure, "the old version cannot be instantiated either");
-                }
-            }
-        }
-        Swapped { worker: self.index, pause: started.elapsed(), refused }
-    }
-
     /// Hands outputs to the producer, which copies them; waits while its queue is full.
     fn send_outputs(&mut self) -> Result<(), WorkerError> {
         for output in self.outputs.drain(..) {
@@ -418,48 +368,21 @@ impl Worker {
         again.iter().try_for_each(|(id, position)| self.resume(id, *position))
     }
 
-    fn publish(&mut self) {
-        // Serves what the producer has to say when nothing is flushed either.
-        self.sender.poll(Duration::ZERO);
-        let Shared { views, metrics, health, shelf, .. } = &*self.shared;
-        let member = self.member.context();
-        health.brokers(self.index, member.answering());
-        if let Some(settled) = member.settled() {
-            health.settle(self.index, settled);
-            if settled {
-                health.joined(self.index);
-            }
-        }
-        for restoring in self.restoring.values() {
-            views.insert(restoring.id.clone(), self.view_of_restoring(restoring));
-        }
-        for task in self.tasks.values_mut() {
-            let mut view = task.view(self.index);
-            view.end = member.end(&task.id.topic, task.id.partition);
-            if view.state == PartitionState::Running && self.shared.passes_bound(&task.id, view.position) {
-                view.state = PartitionState::Finished;
-            }
-            views.insert(task.id.clone(), view);
-            metrics.consumed(&task.id.topic, std::mem::take(&mut task.consumed));
-            task.drain_tallies(|plan, tally| metrics.stage(plan, tally));
-        }
-        for (topic, count) in self.produced.drain(..) {
-            metrics.produced(&topic, count);
-        }
-        shelf.clear_old();
-    }
-
     /// Commits and leaves the group: partitions go to other members at once
     /// instead of after the session's timeout.
     ///
-    /// Dropping the member closes it. Not `unsubscribe` before that: librdkafka
-    /// 2.12 forgets to leave when the close comes while it still stops fetching
-    /// from the partitions that it let go.
+    /// Dropping the member closes it. Not `unsubscribe` before that, but where
+    /// there is no partition: librdkafka 2.12 forgets to leave when the close
+    /// comes while it still stops fetching from the partitions that it let go,
+    /// and when it closes a member that has none.
     fn close(mut self) -> Result<(), WorkerError> {
         while self.commit()? == Committed::Pending {
             std::thread::sleep(POLL);
         }
         self.handle_rebalances()?;
+        if self.tasks.is_empty() && self.restoring.is_empty() {
+            self.member.unsubscribe();
+        }
         self.member.context().close();
         for (id, restoring) in self.restoring.drain() {
             restoring.cancel();

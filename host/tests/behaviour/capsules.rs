@@ -124,6 +124,10 @@ fn what_is_no_capsule_is_refused_in_one_line() {
         assert!(refusal.starts_with("error: ") && refusal.lines().count() == 1, "{refusal}");
     }
     told(&again(&file.with_file_name("missing.json"), &[]), USAGE);
+    // The host keeps the versions that ran, next to the capsules.
+    told(&again(&file, &[]), Some(0));
+    let data = file.ancestors().nth(2).expect("the host's data");
+    fs::remove_dir_all(data.join("versions")).expect("versions are kept there");
     assert!(told(&again(&file, &[]), USAGE).contains("name its component with --component"));
     fs::write(&bad, "no component").expect("written");
     told(&again(&file, &["--component", bad.to_str().expect("text")]), Some(4));

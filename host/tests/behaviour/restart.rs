@@ -106,7 +106,8 @@ fn a_host_that_stops_while_it_joins_leaves_no_member_behind() {
         let mut host = setup.spawn_as("one", &[]);
         host.wait_for_log("running; SIGTERM");
         assert_eq!(host.term(), Some(0));
-        assert!(kafka().group(&setup.app).members.is_empty(), "its members have left the group");
+        let members = kafka().group(&setup.app).members;
+        assert!(members.is_empty(), "members have not left the group: {members:?}");
     }
 }
 
@@ -156,6 +157,7 @@ fn a_host_that_is_stopped_as_soon_as_it_is_ready_leaves_the_group() {
     for _ in 0..5 {
         let mut host = setup.start();
         assert_eq!(host.term(), Some(0));
-        assert!(kafka().group(&setup.app).members.is_empty(), "its members have left the group");
+        let members = kafka().group(&setup.app).members;
+        assert!(members.is_empty(), "members have not left the group: {members:?}");
     }
 }

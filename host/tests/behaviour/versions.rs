@@ -164,8 +164,11 @@ fn a_version_deployed_through_the_api_outlives_a_restart() {
     restart(&mut line);
     assert!(runs(&line, &b), "the folder holds none");
     assert!(line.plugin(NAME)["refused"].as_str().is_some_and(|why| why.contains("does not exist")));
+    assert_eq!(line.host.term(), Some(0));
+    // Not while it runs: it would be told then too.
     line.setup.put(NAME, b"\0asm");
-    restart(&mut line);
+    line.host = spawn(&line.setup);
+    line.host.wait_until_ready();
     assert!(runs(&line, &b), "the folder holds no version");
     assert!(line.plugin(NAME)["refused"].is_string());
     let refused = audited(&line).iter().filter(|line| line[1] == "refused").count();

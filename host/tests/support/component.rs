@@ -126,7 +126,7 @@ fn with_allocator(module: &[u8], imports: u32) -> Vec<u8> {
         if !matches!(payload, Payload::CodeSectionStart { .. })
             && let Some((id, range)) = payload.as_section()
         {
-            made.section(&RawSection { id, data: &module[range.start as usize..range.end as usize] });
+            made.section(&RawSection { id, data: &module[range.start..range.end] });
         }
     }
     made.finish()

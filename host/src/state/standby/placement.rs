@@ -40,6 +40,11 @@ impl Group {
         Ok(Some(found))
     }
 
+    /// Whether `host` is the owner of `id`.
+    pub fn owns(&self, host: &str, id: &TopicPartition) -> bool {
+        self.owners.get(id).is_some_and(|owner| owner == host)
+    }
+
     /// Whether `host` is among the `copies` hosts that keep a copy of `id`: the
     /// highest by a hash of host and partition, so that a host that comes or
     /// goes moves no other copies than its own (Thaler and Ravishankar, "Using

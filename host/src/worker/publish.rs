@@ -1,0 +1,41 @@
+//! What others see of a worker, told once a commit.
+
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+
+use super::{Shared, Worker};
+use crate::task::PartitionState;
+
+impl Worker {
+    pub(super) fn publish(&mut self) {
+        // Serves what the producer has to say when nothing is flushed either.
+        self.sender.poll(Duration::ZERO);
+        let Shared { views, metrics, health, shelf, .. } = &*self.shared;
+        let member = self.member.context();
+        health.brokers(self.index, member.answering());
+        if let Some(settled) = member.settled() {
+            health.settle(self.index, settled);
+            if settled {
+                health.joined(self.index);
+            }
+        }
+        for restoring in self.restoring.values() {
+            views.insert(restoring.id.clone(), self.view_of_restoring(restoring));
+        }
+        for task in self.tasks.values_mut() {
+            let mut view = task.view(self.index);
+            view.end = member.end(&task.id.topic, task.id.partition);
+            if view.state == PartitionState::Running && self.shared.passes_bound(&task.id, view.position) {
+                view.state = PartitionState::Finished;
+            }
+            views.insert(task.id.clone(), view);
+            metrics.consumed(&task.id.topic, std::mem::take(&mut task.consumed));
+            task.drain_tallies(|plan, tally| metrics.stage(plan, tally));
+        }
+        for (topic, count) in self.produced.drain(..) {
+            metrics.produced(&topic, count);
+        }
+        shelf.clear_old();
+    }
+}
