@@ -169,7 +169,7 @@ mod tests {
         for round in 0..20_000_u64 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let size = 1 + (random >> 40) as usize % (if random.is_multiple_of(5) { 3 * LARGEST } else { 100 });
-            held.push(Block::new(&allocator, layout(size, 1 << (random >> 20) % 7), round as u8));
+            held.push(Block::new(&allocator, layout(size, 1 << ((random >> 20) % 7)), round as u8));
             if held.len() > 200 {
                 let at = (random >> 33) as usize % held.len();
                 held.swap_remove(at).free(&allocator);
