@@ -2,6 +2,7 @@
 
 mod api;
 mod bars;
+mod brokers;
 mod config;
 mod dead_letter;
 mod demo;

@@ -27,21 +27,21 @@
 mod crash;
 mod steps;
 mod transaction;
+mod unclear;
 mod watchdog;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 pub use watchdog::Watchdog;
 
 use crate::error::WorkerError;
 use crate::state::StateError;
-use crate::task::{Position, Task};
+use crate::task::Task;
 use crate::worker::{Member, Sender};
 use steps::{Unsent, classify, flush, offsets, offsets_of, send_changes};
 use transaction::Ended;
@@ -357,60 +357,5 @@ impl Committer {
                 Ok(Committed::Pending)
             }
         }
-    }
-
-    /// Two hosts with one name would fence each other for ever.
-    fn note_fencing(&mut self, sender: &Sender) -> Result<(), WorkerError> {
-        use RDKafkaErrorCode as Code;
-        let fatal = sender.client().fatal_error().map(|(code, _)| code);
-        if !matches!(fatal, Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)) {
-            return Ok(());
-        }
-        let (often, within) = FENCED;
-        let now = Instant::now();
-        self.fenced.push_back(now);
-        self.fenced.retain(|at| now.duration_since(*at) < within);
-        match self.fenced.len() < often {
-            true => Ok(()),
-            false => Err(WorkerError::SameName),
-        }
-    }
-
-    /// Makes the producer anew, which ends its transaction one way or the
-    /// other, and asks the group which.
-    fn clear_up(&mut self, parties: Parties<'_>) -> Result<Committed, WorkerError> {
-        let Parties { member, sender, tasks, .. } = parties;
-        let refusal = sender.context().take_refusal();
-        self.note_fencing(sender)?;
-        if !self.open(sender)? {
-            return Ok(Committed::Pending);
-        }
-        (self.begun, self.doomed) = (false, false);
-        refusal?;
-        let dirty: Vec<_> = tasks.into_iter().filter(|task| task.is_dirty()).collect();
-        let mut asked = TopicPartitionList::with_capacity(dirty.len());
-        for task in &dirty {
-            asked.add_partition(&task.id.topic, task.id.partition);
-        }
-        let told = match member.committed_offsets(asked, ASK) {
-            Ok(told) => told,
-            Err(error) => {
-                tracing::warn!(%error, "the group's committed offsets are not known yet; asking again");
-                return Ok(Committed::Pending);
-            }
-        };
-        for task in dirty {
-            let element = told.find_partition(&task.id.topic, task.id.partition);
-            let committed = element.and_then(|element| match element.offset() {
-                Offset::Offset(next) => Some(Position::committed(next, element.metadata())),
-                _ => None,
-            });
-            match committed {
-                Some(committed) if committed == task.position() => task.finish(),
-                _ => task.roll_back(),
-            }
-        }
-        self.phase = Phase::Open;
-        Ok(Committed::RolledBack)
     }
 }

@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
 
 use super::request::Entry;
 use super::requests::Requests;
-use crate::worker::{Arrival, PartitionReader, Quiet};
+use crate::worker::{Arrival, PartitionReader, Quiet, reader_config};
 
 /// One question to the brokers.
 const ASK: Duration = Duration::from_secs(5);
@@ -103,11 +103,11 @@ fn follow(
     stopped: &AtomicBool,
 ) -> KafkaResult<()> {
     // Asked for topics and the end of what anyone wrote; reads nothing.
-    let everything: BaseConsumer<Quiet> = reading(client, "read_uncommitted").create_with_context(Quiet)?;
+    let everything: BaseConsumer<Quiet> = reader_config(client, "read_uncommitted").create_with_context(Quiet)?;
     if !wait_for_any(pipelines, &everything, requests, stopped) {
         return Ok(());
     }
-    let committed: BaseConsumer<Quiet> = reading(client, "read_committed").create_with_context(Quiet)?;
+    let committed: BaseConsumer<Quiet> = reader_config(client, "read_committed").create_with_context(Quiet)?;
     let followed = |(pipeline, topic): &(String, String)| Followed {
         pipeline: pipeline.clone(),
         topic: topic.clone(),
@@ -261,17 +261,4 @@ impl<'a> Followed<'a> {
         }
         Ok(quiet)
     }
-}
-
-fn reading(client: &ClientConfig, isolation: &str) -> ClientConfig {
-    let mut config = client.clone();
-    config.remove("group.id");
-    config.remove("group.instance.id");
-    config
-        .set("isolation.level", isolation)
-        .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "error")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false");
-    config
 }

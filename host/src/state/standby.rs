@@ -161,7 +161,10 @@ impl Keeper {
 
     fn follow(&self) -> Result<(), KafkaError> {
         let client = self.stores.client();
-        let reading: BaseConsumer<Quiet> = reading(client, "read_committed").create_with_context(Quiet)?;
+        let mut reading = reading(client, "read_committed");
+        // It waits for changes most of the time, where a restore wants the end soon.
+        reading.set("fetch.wait.max.ms", "200");
+        let reading: BaseConsumer<Quiet> = reading.create_with_context(Quiet)?;
         let mut asking = client.clone();
         asking.set("group.id", &self.app).set("isolation.level", "read_committed").set("enable.auto.commit", "false");
         let asking: BaseConsumer<Quiet> = asking.create_with_context(Quiet)?;

@@ -43,6 +43,19 @@ pub fn base_config(config: &Config) -> ClientConfig {
     client
 }
 
+/// A client outside any group that reads to the end of what `isolation` lets it see.
+pub fn reader_config(client: &ClientConfig, isolation: &str) -> ClientConfig {
+    let mut reader = client.clone();
+    reader.remove("group.id");
+    reader
+        .set("isolation.level", isolation)
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false");
+    reader
+}
+
 /// A group member: our defaults, the user's properties over them, and what
 /// the host needs for its promises.
 pub fn member_config(config: &Config, worker: usize, bounded: bool) -> ClientConfig {

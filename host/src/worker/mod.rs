@@ -23,8 +23,8 @@ use rdkafka::producer::BaseRecord;
 use rdkafka::{Offset, TopicPartitionList};
 
 pub use client::{
-    Member, MemberContext, Quiet, Sender, SenderContext, base_config, check_property, member_config, send,
-    sender_config,
+    Member, MemberContext, Quiet, Sender, SenderContext, base_config, check_property, member_config, reader_config,
+    send, sender_config,
 };
 pub use command::{Command, Swapped};
 pub use native::{Arrival, Arrived, PartitionReader, flush};

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::extra::Line;
+use crate::support::extra::{Line, told};
 use crate::support::plugin;
 
 const SAME: Option<i32> = Some(0);
@@ -23,13 +23,6 @@ fn again(file: &Path, words: &[&str]) -> Output {
         .env_remove("GREGOR_LOG")
         .output()
         .expect("the binary runs")
-}
-
-#[track_caller]
-fn told(output: &Output, code: Option<i32>) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert_eq!(output.status.code(), code, "{}{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stdout) + &text(&output.stderr)
 }
 
 /// The files that the host `one` has kept.

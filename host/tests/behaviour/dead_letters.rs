@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::extra::{Line, Topics, revised, stage};
+use crate::support::extra::{Line, Topics, revised, stage, told};
 use crate::support::{Host, Received, Record, Setup, kafka, plugin, redis_url, until};
 
 const DONE: Option<i32> = Some(0);
@@ -22,13 +22,6 @@ fn dead_letter(setup: &Setup, command: &str, words: &[&str]) -> Output {
         .env_remove("GREGOR_LOG")
         .output()
         .expect("the binary runs")
-}
-
-#[track_caller]
-fn told(output: &Output, code: Option<i32>) -> String {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert_eq!(output.status.code(), code, "{}{}", text(&output.stdout), text(&output.stderr));
-    text(&output.stdout) + &text(&output.stderr)
 }
 
 /// All dead letters of the pipeline, as `list --json` tells them.

@@ -1,5 +1,6 @@
 //! One pipeline of one source, its topics and its host: what most tests need.
 
+use std::process::Output;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use rdkafka::producer::{BaseProducer, Producer};
@@ -178,4 +179,12 @@ impl Line {
     pub fn expect_metric(&self, name: &str, labels: &[&str], value: f64) {
         until(&format!("{name}{labels:?} is {value}"), || self.host.metric(name, labels) == value);
     }
+}
+
+/// What a command said, which ended with `code`.
+#[track_caller]
+pub fn told(output: &Output, code: Option<i32>) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!(output.status.code(), code, "{}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout) + &text(&output.stderr)
 }

@@ -4,19 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
-use rdkafka::types::RDKafkaRespErr as Response;
+use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::{Chosen, Place, REFUSED, Refusal};
+use crate::cli::brokers::{ASK, Brokers};
 use crate::error::HostError;
 use crate::record::Header;
 use crate::redrive::{self, Entry, Key, Letter};
 use crate::worker::{self, Arrival, Arrived, PartitionReader, Quiet};
 
-/// One question to the brokers.
-const ASK: Duration = Duration::from_secs(5);
-/// Between two questions.
-const PAUSE: Duration = Duration::from_millis(200);
 /// The longest wait for records.
 const TURN: Duration = Duration::from_millis(100);
 /// How long a partition may give nothing: twice the time after which brokers
@@ -83,7 +79,7 @@ pub struct Reader<'a> {
     committed: BaseConsumer<Quiet>,
     /// Asked for the end of what anyone wrote; reads nothing.
     everything: BaseConsumer<Quiet>,
-    deadline: Instant,
+    brokers: Brokers<'a>,
 }
 
 impl<'a> Reader<'a> {
@@ -101,26 +97,9 @@ impl<'a> Reader<'a> {
                 .set("fetch.wait.max.ms", "50");
             client.create_with_context(Quiet).map_err(HostError::Client)
         };
-        let deadline = Instant::now() + chosen.config.host.start_timeout;
+        let brokers = Brokers::new(&chosen.config);
         let (committed, everything) = (made("read_committed")?, made("read_uncommitted")?);
-        Ok(Reader { chosen, committed, everything, deadline })
-    }
-
-    /// Asks until there is an answer.
-    fn until<T>(&self, mut ask: impl FnMut() -> KafkaResult<T>) -> Result<T, HostError> {
-        loop {
-            match ask() {
-                Ok(answer) => return Ok(answer),
-                Err(error) if Instant::now() >= self.deadline => {
-                    return Err(HostError::Unreachable {
-                        servers: self.chosen.config.kafka.bootstrap_servers().to_owned(),
-                        waited: self.chosen.config.host.start_timeout,
-                        reason: error.to_string(),
-                    });
-                }
-                Err(_) => std::thread::sleep(PAUSE),
-            }
-        }
+        Ok(Reader { chosen, committed, everything, brokers })
     }
 
     /// How many partitions a topic has; `None` where it does not exist.
@@ -128,15 +107,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When no broker answers.
     pub fn partitions(&self, topic: &str) -> Result<Option<i32>, HostError> {
-        self.until(|| {
-            let metadata = self.everything.fetch_metadata(Some(topic), ASK)?;
-            let Some(found) = metadata.topics().first() else { return Ok(None) };
-            match found.error() {
-                None => Ok(Some(found.partitions().len() as i32)),
-                Some(Response::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
-                Some(error) => Err(KafkaError::MetadataFetch(error.into())),
-            }
-        })
+        self.brokers.partitions(&self.everything, topic)
     }
 
     /// As [`Reader::partitions`], for a topic that there has to be.
@@ -157,7 +128,7 @@ impl<'a> Reader<'a> {
         from: i64,
         mut take: impl FnMut(&Arrived<'_>) -> bool,
     ) -> anyhow::Result<()> {
-        let (low, high) = self.until(|| self.everything.fetch_watermarks(topic, partition, ASK))?;
+        let (low, high) = self.brokers.until(|| self.everything.fetch_watermarks(topic, partition, ASK))?;
         let mut next = from.max(low);
         if next >= high {
             return Ok(());

@@ -1,28 +1,21 @@
 //! The consumer group, as someone outside of it asks.
 
-use std::time::{Duration, Instant};
-
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{NO_STATE, Refusal};
+use crate::cli::brokers::{ASK, Brokers};
 use crate::config::{Config, Start};
 use crate::error::HostError;
 use crate::state::At;
 use crate::task::Position;
 use crate::worker::{self, Quiet};
 
-/// One question to the brokers.
-const ASK: Duration = Duration::from_secs(5);
-/// Between two questions of one kind.
-const PAUSE: Duration = Duration::from_millis(200);
-
 pub struct Group<'a> {
     config: &'a Config,
     asking: BaseConsumer<Quiet>,
-    deadline: Instant,
+    brokers: Brokers<'a>,
 }
 
 impl Group<'_> {
@@ -33,28 +26,11 @@ impl Group<'_> {
         // Waits for what a transaction has not decided yet.
         client.set("group.id", &config.app).set("isolation.level", "read_committed").set("enable.auto.commit", "false");
         let asking = client.create_with_context(Quiet).map_err(HostError::Client)?;
-        Ok(Group { config, asking, deadline: Instant::now() + config.host.start_timeout })
+        Ok(Group { config, asking, brokers: Brokers::new(config) })
     }
 
     fn servers(&self) -> &str {
         self.config.kafka.bootstrap_servers()
-    }
-
-    /// Asks until there is an answer.
-    fn until<T>(&self, mut ask: impl FnMut() -> KafkaResult<T>) -> Result<T, HostError> {
-        loop {
-            match ask() {
-                Ok(answer) => return Ok(answer),
-                Err(error) if Instant::now() >= self.deadline => {
-                    return Err(HostError::Unreachable {
-                        servers: self.servers().to_owned(),
-                        waited: self.config.host.start_timeout,
-                        reason: error.to_string(),
-                    });
-                }
-                Err(_) => std::thread::sleep(PAUSE),
-            }
-        }
     }
 
     /// How many partitions a topic has; `None` where it does not exist.
@@ -62,15 +38,7 @@ impl Group<'_> {
     /// # Errors
     /// When no broker answers.
     pub fn partitions(&self, topic: &str) -> Result<Option<i32>, HostError> {
-        self.until(|| {
-            let metadata = self.asking.fetch_metadata(Some(topic), ASK)?;
-            let Some(found) = metadata.topics().first() else { return Ok(None) };
-            match found.error() {
-                None => Ok(Some(found.partitions().len() as i32)),
-                Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
-                Some(error) => Err(KafkaError::MetadataFetch(error.into())),
-            }
-        })
+        self.brokers.partitions(&self.asking, topic)
     }
 
     /// How many partitions the source has.
@@ -88,7 +56,7 @@ impl Group<'_> {
     /// # Errors
     /// When no broker answers.
     pub fn watermarks(&self, topic: &str, partition: i32) -> Result<(i64, i64), HostError> {
-        self.until(|| self.asking.fetch_watermarks(topic, partition, ASK))
+        self.brokers.until(|| self.asking.fetch_watermarks(topic, partition, ASK))
     }
 
     fn committed(&self, source: &str, partitions: i32) -> Result<TopicPartitionList, HostError> {
@@ -96,7 +64,7 @@ impl Group<'_> {
         for partition in 0..partitions {
             asked.add_partition(source, partition);
         }
-        self.until(|| {
+        self.brokers.until(|| {
             let committed = self.asking.committed_offsets(asked.clone(), ASK)?;
             committed.elements().iter().try_for_each(|element| element.error())?;
             Ok(committed)
@@ -129,7 +97,7 @@ impl Group<'_> {
     /// # Errors
     /// When no broker answers.
     pub fn members(&self) -> Result<usize, HostError> {
-        let listed = self.until(|| self.asking.fetch_group_list(Some(&self.config.app), ASK))?;
+        let listed = self.brokers.until(|| self.asking.fetch_group_list(Some(&self.config.app), ASK))?;
         let ours = listed.groups().iter().find(|group| group.name() == self.config.app);
         Ok(ours.map_or(0, |group| group.members().len()))
     }
@@ -164,12 +132,7 @@ impl Group<'_> {
             Err(KafkaError::ConsumerCommit(
                 Code::UnknownMemberId | Code::IllegalGeneration | Code::RebalanceInProgress | Code::StaleMemberEpoch,
             )) => Err(self.has_members().into()),
-            Err(error) => Err(HostError::Unreachable {
-                servers: self.servers().to_owned(),
-                waited: self.config.host.start_timeout,
-                reason: error.to_string(),
-            }
-            .into()),
+            Err(error) => Err(self.brokers.unreachable(&error).into()),
         }
     }
 

@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use super::error::ReplayError;
 use super::replay::{Loading, Progress, Replay, Replayed, tombstones_may_be_gone};
 use crate::state::StateStore;
-use crate::worker::{Arrival, PartitionReader, Quiet};
+use crate::worker::{Arrival, PartitionReader, Quiet, reader_config};
 
 /// One question to the brokers.
 const ASK: Duration = Duration::from_secs(5);
@@ -140,7 +140,7 @@ fn begin(replay: &Replay<'_>, start: i64, end: i64) -> Result<i64, ReplayError> 
 
 /// A client that reads changelogs, of what `isolation` lets it see.
 pub fn reading(client: &ClientConfig, isolation: &str) -> ClientConfig {
-    let mut config = client.clone();
+    let mut config = reader_config(client, isolation);
     let tuned = [
         ("client.id", "gregor-changelog"),
         // One fetch of a partition; the default is 1 MiB.
@@ -158,13 +158,6 @@ pub fn reading(client: &ClientConfig, isolation: &str) -> ClientConfig {
             config.set(property, value);
         }
     }
-    config.remove("group.id");
-    config
-        .set("isolation.level", isolation)
-        .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "error")
-        .set("enable.auto.commit", "false")
-        .set("enable.auto.offset.store", "false");
     config
 }
 

@@ -1,0 +1,66 @@
+//! Questions to the brokers, asked until there is an answer.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaRespErr;
+
+use crate::config::Config;
+use crate::error::HostError;
+use crate::worker::Quiet;
+
+/// One question.
+pub const ASK: Duration = Duration::from_secs(5);
+/// Between two questions of one kind.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a command asks: `host.start-timeout`.
+pub struct Brokers<'a> {
+    config: &'a Config,
+    deadline: Instant,
+}
+
+impl<'a> Brokers<'a> {
+    pub fn new(config: &'a Config) -> Brokers<'a> {
+        Brokers { config, deadline: Instant::now() + config.host.start_timeout }
+    }
+
+    /// The result of `ask` once it has one.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn until<T>(&self, mut ask: impl FnMut() -> KafkaResult<T>) -> Result<T, HostError> {
+        loop {
+            match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(error) if Instant::now() >= self.deadline => return Err(self.unreachable(&error)),
+                Err(_) => std::thread::sleep(PAUSE),
+            }
+        }
+    }
+
+    pub fn unreachable(&self, error: &KafkaError) -> HostError {
+        HostError::Unreachable {
+            servers: self.config.kafka.bootstrap_servers().to_owned(),
+            waited: self.config.host.start_timeout,
+            reason: error.to_string(),
+        }
+    }
+
+    /// How many partitions a topic has; `None` where it does not exist.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn partitions(&self, client: &BaseConsumer<Quiet>, topic: &str) -> Result<Option<i32>, HostError> {
+        self.until(|| {
+            let metadata = client.fetch_metadata(Some(topic), ASK)?;
+            let Some(found) = metadata.topics().first() else { return Ok(None) };
+            match found.error() {
+                None => Ok(Some(found.partitions().len() as i32)),
+                Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
+                Some(error) => Err(KafkaError::MetadataFetch(error.into())),
+            }
+        })
+    }
+}

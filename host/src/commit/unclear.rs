@@ -1,0 +1,75 @@
+//! After an outcome that only the group knows: a producer made anew.
+
+use std::time::Instant;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::Producer;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{ASK, Committed, Committer, FENCED, Parties, Phase};
+use crate::error::WorkerError;
+use crate::task::Position;
+use crate::worker::Sender;
+
+impl Committer {
+    /// A producer was fenced, and its successor stands: two hosts with one
+    /// name would go on like this for ever.
+    fn note_fencing(&mut self) -> Result<(), WorkerError> {
+        let (often, within) = FENCED;
+        let now = Instant::now();
+        self.fenced.push_back(now);
+        self.fenced.retain(|at| now.duration_since(*at) < within);
+        match self.fenced.len() < often {
+            true => Ok(()),
+            false => Err(WorkerError::SameName),
+        }
+    }
+
+    /// Makes the producer anew, which ends its transaction one way or the
+    /// other, and asks the group which.
+    pub(super) fn clear_up(&mut self, parties: Parties<'_>) -> Result<Committed, WorkerError> {
+        let Parties { member, sender, tasks, .. } = parties;
+        let refusal = sender.context().take_refusal();
+        let fenced = is_fenced(sender);
+        if !self.open(sender)? {
+            return Ok(Committed::Pending);
+        }
+        if fenced {
+            self.note_fencing()?;
+        }
+        (self.begun, self.doomed) = (false, false);
+        refusal?;
+        let dirty: Vec<_> = tasks.into_iter().filter(|task| task.is_dirty()).collect();
+        let mut asked = TopicPartitionList::with_capacity(dirty.len());
+        for task in &dirty {
+            asked.add_partition(&task.id.topic, task.id.partition);
+        }
+        let told = match member.committed_offsets(asked, ASK) {
+            Ok(told) => told,
+            Err(error) => {
+                tracing::warn!(%error, "the group's committed offsets are not known yet; asking again");
+                return Ok(Committed::Pending);
+            }
+        };
+        for task in dirty {
+            let element = told.find_partition(&task.id.topic, task.id.partition);
+            let committed = element.and_then(|element| match element.offset() {
+                Offset::Offset(next) => Some(Position::committed(next, element.metadata())),
+                _ => None,
+            });
+            match committed {
+                Some(committed) if committed == task.position() => task.finish(),
+                _ => task.roll_back(),
+            }
+        }
+        self.phase = Phase::Open;
+        Ok(Committed::RolledBack)
+    }
+}
+
+fn is_fenced(sender: &Sender) -> bool {
+    use RDKafkaErrorCode as Code;
+    let fatal = sender.client().fatal_error().map(|(code, _)| code);
+    matches!(fatal, Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch))
+}
