@@ -2,15 +2,12 @@
 
 use std::time::Instant;
 
-use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::{ASK, Committed, Committer, FENCED, Parties, Phase};
 use crate::error::WorkerError;
-use crate::task::Position;
-use crate::worker::Sender;
+use crate::worker::{self, Sender};
 
 impl Committer {
     /// A producer was fenced, and its successor stands: two hosts with one
@@ -41,25 +38,17 @@ impl Committer {
         (self.begun, self.doomed) = (false, false);
         refusal?;
         let dirty: Vec<_> = tasks.into_iter().filter(|task| task.is_dirty()).collect();
-        let mut asked = TopicPartitionList::with_capacity(dirty.len());
-        for task in &dirty {
-            asked.add_partition(&task.id.topic, task.id.partition);
-        }
-        let told = match member.committed_offsets(asked, ASK) {
-            Ok(told) => told,
+        let ids = dirty.iter().map(|task| task.id.clone());
+        let committed = match worker::committed(member, ids, ASK) {
+            Ok(committed) => committed,
             Err(error) => {
                 tracing::warn!(%error, "the group's committed offsets are not known yet; asking again");
                 return Ok(Committed::Pending);
             }
         };
         for task in dirty {
-            let element = told.find_partition(&task.id.topic, task.id.partition);
-            let committed = element.and_then(|element| match element.offset() {
-                Offset::Offset(next) => Some(Position::committed(next, element.metadata())),
-                _ => None,
-            });
-            match committed {
-                Some(committed) if committed == task.position() => task.finish(),
+            match committed.get(&task.id) {
+                Some(committed) if *committed == task.position() => task.finish(),
                 _ => task.roll_back(),
             }
         }

@@ -5,6 +5,7 @@ mod assignment;
 mod client;
 mod command;
 mod native;
+mod offsets;
 mod publish;
 mod redrive;
 mod restore;
@@ -28,6 +29,7 @@ pub use client::{
 };
 pub use command::{Command, Swapped};
 pub use native::{Arrival, Arrived, PartitionReader, flush};
+pub use offsets::committed;
 pub use shelf::Shelf;
 
 use crate::admin::{Health, Metrics, Views};
@@ -38,7 +40,7 @@ use crate::record::{Output, Record, TopicPartition};
 use crate::redrive::Requests;
 use crate::state::{Standby, Stores};
 use crate::task::{Context, Now, Plan, Progress, Task, Versions};
-use restore::{Restorer, Restoring};
+use restore::{Restorer, Restoring, Unsure};
 
 /// The longest wait for a record: commands and retries are looked at that often.
 const POLL: Duration = Duration::from_millis(50);
@@ -69,6 +71,8 @@ pub struct Worker {
     clock: Clock,
     /// Partitions whose state is being opened or rebuilt.
     restoring: HashMap<TopicPartition, Restoring>,
+    /// Those of them for which the group is to be asked first.
+    unsure: Vec<Unsure>,
     /// A commit is under way that no further record may join: all is paused.
     halted: bool,
     /// When dead letters to redrive are looked for again.
@@ -134,6 +138,7 @@ impl Worker {
             stores,
             clock: Clock::start(),
             restoring: HashMap::new(),
+            unsure: Vec::new(),
             halted: false,
             redrive_at: Instant::now(),
             tasks: HashMap::default(),
@@ -342,6 +347,9 @@ impl Worker {
             self.shared.metrics.commit(started.elapsed());
         }
         self.finish_redrives()?;
+        // Those that break now are asked for with the next commit: a host that was
+        // frozen hears by then what it has lost.
+        self.restore_unsure()?;
         self.reopen_broken()?;
         self.fetch_again(committed)?;
         self.publish();

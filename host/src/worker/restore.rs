@@ -44,6 +44,14 @@ impl Restoring {
     }
 }
 
+/// A partition whose position here the group may have left behind: that of a
+/// host which was frozen.
+pub struct Unsure {
+    pub restoring: Restoring,
+    /// Why it cannot be opened there, if that was tried.
+    pub problem: Option<String>,
+}
+
 /// A partition's caches, by pipeline and stage, or why only an operator can help.
 pub type Restored = (Restoring, Result<Vec<Vec<Cache>>, String>);
 
@@ -109,6 +117,9 @@ fn restore(
     job: &Restoring,
 ) -> Option<Result<Vec<Vec<Cache>>, String>> {
     loop {
+        if job.is_cancelled() {
+            return None;
+        }
         match open_all(opener, plans, job) {
             Ok(caches) => return Some(Ok(caches)),
             Err(OpenError::Impossible(problem)) => return Some(Err(problem)),
@@ -121,9 +132,6 @@ fn restore(
                     waited += LOOK;
                 }
             }
-        }
-        if job.is_cancelled() {
-            return None;
         }
     }
 }
