@@ -73,6 +73,8 @@ mod start;
 mod state_commands;
 #[path = "behaviour/state_survives.rs"]
 mod state_survives;
+#[path = "behaviour/stores_away.rs"]
+mod stores_away;
 #[path = "behaviour/swaps.rs"]
 mod swaps;
 #[path = "behaviour/terminal.rs"]

@@ -363,11 +363,13 @@ impl Worker {
         if committed == Committed::Pending {
             if !self.halted {
                 self.halted = true;
+                self.shared.health.waits(self.index, Some(self.clock.read().wall_ms));
                 self.tasks.keys().try_for_each(|id| self.pause(id))?;
             }
             return Ok(());
         }
         let halted = std::mem::take(&mut self.halted);
+        self.shared.health.waits(self.index, None);
         let again = self.tasks.values_mut().filter_map(|task| {
             let rewound = task.take_rewound();
             ((rewound || halted) && !task.waits()).then(|| (task.id.clone(), task.position().next))
