@@ -81,3 +81,7 @@ pub fn retry(reason: impl Into<String>) -> Failure {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/authors/state-and-time.md")]
+struct StateAndTime;
