@@ -23,8 +23,8 @@ pub const MAX_NAME: usize = 256;
 /// epoch; a timer of the same domain and name is replaced.
 ///
 /// # Errors
-/// A reject for a name that is not 1 to [`MAX_NAME`] bytes long, when the cache is
-/// full, and when the plugin does not export `Timed`.
+/// A reject for a name that is not 1 to [`MAX_NAME`] bytes long, for a time of more
+/// than 63 bits, when the cache is full, and when the plugin does not export `Timed`.
 pub fn schedule(domain: Domain, name: &str, at: u64) -> Result<(), Failure> {
     imports::schedule(domain, name, at).map_err(|reason| reject(format!("no timer could be scheduled: {reason}")))
 }

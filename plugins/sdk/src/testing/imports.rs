@@ -55,7 +55,10 @@ pub mod timers {
     pub fn schedule(domain: Domain, name: &str, at: u64) -> Result<(), String> {
         within(|host| {
             if !host.timed {
-                return Err("the plugin does not export timer-processor".into());
+                return Err("the plugin does not export `timer-processor`".into());
+            }
+            if i64::try_from(at).is_err() {
+                return Err("a timer's time is at most 63 bits of milliseconds".into());
             }
             if name.is_empty() || name.len() > MAX_NAME {
                 return Err(format!("the name has {} bytes, not 1 to {MAX_NAME}", name.len()));

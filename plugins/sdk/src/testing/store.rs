@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use crate::cache::Error;
 
 const MAX_KEY: usize = 512;
+/// Keys that begin so are the host's own.
+const RESERVED: char = '\u{10ffff}';
 const MAX_SCAN: usize = 1_000;
 /// A page of a scan ends once it passes this, as in the host.
 const MAX_SCAN_BYTES: usize = 1 << 20;
@@ -49,8 +51,8 @@ impl Store {
     }
 
     fn write(&mut self, key: &str, entry: Entry) -> Result<(), Error> {
-        if key.is_empty() || key.len() > MAX_KEY {
-            return Err(Error::InvalidKey("a key is 1 to 512 bytes of UTF-8".into()));
+        if key.is_empty() || key.len() > MAX_KEY || key.starts_with(RESERVED) {
+            return Err(Error::InvalidKey("a key is 1 to 512 bytes of UTF-8 and does not begin with U+10FFFF".into()));
         }
         let before = self.entries.insert(key.to_owned(), entry);
         self.undo.push((key.to_owned(), before));

@@ -54,11 +54,12 @@ impl PluginTester {
     }
 
     /// Puts a record in: first the timers that its timestamp makes due, then the
-    /// record. Their outputs, in this order and as the plugin returned them.
+    /// record, then the timers that it scheduled for a time that has passed. Their
+    /// outputs, in this order and as the plugin returned them.
     ///
     /// # Errors
     /// The failure of a timer, which is back and before which nothing else goes on
-    /// (the record is not processed), or else the failure of the record, or a reject
+    /// (a record behind it is not processed), or else the failure of the record, or a reject
     /// where `init` refuses. What failed has written nothing; outputs of timers that
     /// succeeded before it come with the next call.
     pub fn push(&mut self, record: Record) -> Result<Vec<Output>, Failure> {
@@ -71,6 +72,8 @@ impl PluginTester {
         let input = Input { topic, partition, offset, timestamp, key, value, headers };
         let process = self.exports.process;
         self.call(|| process(input))?;
+        self.run_due(Domain::EventTime)?;
+        self.run_due(Domain::ProcessingTime)?;
         Ok(mem::take(&mut self.produced))
     }
 

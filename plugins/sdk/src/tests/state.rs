@@ -84,5 +84,7 @@ fn a_key_that_is_too_long_is_rejected() {
     let mut tester = PluginTester::of::<Visits>();
     assert!(tester.push(Record::new("k".repeat(505), "")).is_ok());
     let refused = tester.push(Record::new("k".repeat(506), ""));
-    assert_eq!(refused, Err(crate::reject("a cache key is not 1 to 512 bytes long")));
+    let expected = Err(crate::reject("a cache key is not 1 to 512 bytes long, or begins with U+10FFFF"));
+    assert_eq!(refused, expected);
+    tester.with_state(|| assert!(cache::set("\u{10ffff}e", b"", None).is_err()));
 }

@@ -109,6 +109,14 @@ fn a_timer_scheduled_by_one_that_is_due_comes_in_the_same_pass() {
 }
 
 #[test]
+fn a_timer_that_a_record_schedules_for_the_past_comes_after_it() {
+    let mut tester = PluginTester::of::<Alarm>();
+    push(&mut tester, "watermark", 10);
+    assert_eq!(push(&mut tester, "event:a:10", 0), ["a@10"]);
+    assert_eq!(push(&mut tester, "processing:b:0", 0), ["b@0"]);
+}
+
+#[test]
 fn what_a_record_that_fails_did_to_timers_and_cache_is_undone() {
     let mut tester = PluginTester::of::<Alarm>();
     push(&mut tester, "event:kept:20", 0);
@@ -189,7 +197,7 @@ fn log_lines_say_where_they_come_from() {
 #[test]
 fn only_a_plugin_that_exports_timed_has_timers() {
     let mut tester = PluginTester::of::<Plain>();
-    let expected = "no timer could be scheduled: the plugin does not export timer-processor";
+    let expected = "no timer could be scheduled: the plugin does not export `timer-processor`";
     assert_eq!(tester.push(Record::tombstone("k")), Err(reject(expected)));
 }
 

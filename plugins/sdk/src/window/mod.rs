@@ -188,7 +188,8 @@ impl<A: Aggregate + Serialize + DeserializeOwned> Windows<A> {
     ///
     /// # Errors
     /// A reject for a key that is longer with the windows' name than [`MAX_KEY`], for
-    /// an entry that is not of these windows, and where the cache is full.
+    /// a window that ends past 63 bits of milliseconds, for an entry that is not of
+    /// these windows, and where the cache is full.
     pub fn add(&self, key: &str, timestamp: u64, value: A::Value) -> Result<Added<A::Output>, Failure> {
         let name = self.timer(key);
         if name.len() > MAX_KEY {

@@ -224,13 +224,18 @@ fn a_key_that_makes_no_timers_name_is_rejected() {
 }
 
 #[test]
-fn extreme_timestamps_do_not_overflow() {
+fn a_window_that_no_timer_reaches_is_rejected_and_nothing_overflows() {
+    let latest = i64::MAX as u64;
     for config in [[("length", u64::MAX)], [("gap", u64::MAX)], [("slide", 3)]] {
-        let mut tester = tester(&config, 0);
-        push(&mut tester, "a", 0);
-        push(&mut tester, "a", i64::MAX as u64);
-        push(&mut tester, "a", u64::MAX - 1);
+        for at in [0, latest, u64::MAX - 1] {
+            let outcome = tester(&config, 0).push(Record::new("a", "1").at(at));
+            let reached = config[0] == ("slide", 3) && at == 0;
+            assert_eq!(outcome.is_ok(), reached, "{config:?} at {at}");
+        }
     }
+    let mut tester = tester(&[("length", 1)], 0);
+    assert_eq!(push(&mut tester, "a", latest - 1), NOTHING);
+    assert_eq!(texts(tester.advance_watermark(latest)), [format!("a:{}-{latest}=1/1", latest - 1)]);
 }
 
 #[test]
@@ -252,8 +257,7 @@ fn a_key_whose_timer_is_lost_gets_another() {
     let mut tester = tester(&[], 0);
     push(&mut tester, "a", 1);
     tester.with_state(|| timers::cancel(Domain::EventTime, "sums/a"));
-    assert_eq!(push(&mut tester, "a", 12), NOTHING);
-    assert_eq!(texts(tester.advance_watermark(12)), ["a:0-10=1/1"]);
+    assert_eq!(push(&mut tester, "a", 12), ["a:0-10=1/1"]);
     assert_eq!(texts(tester.advance_watermark(20)), ["a:10-20=1/1"]);
 }
 
