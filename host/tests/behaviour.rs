@@ -43,6 +43,8 @@ mod growth_of_hosts;
 mod growth_of_topics;
 #[path = "behaviour/hostile.rs"]
 mod hostile;
+#[path = "behaviour/keyvalue.rs"]
+mod keyvalue;
 #[path = "behaviour/kills.rs"]
 mod kills;
 #[path = "behaviour/large_state.rs"]
