@@ -178,6 +178,12 @@ pub struct Pipeline {
     /// Whether outputs carry headers that name the source record and the
     /// plugin's version. Default: false.
     pub provenance: bool,
+    /// How much earlier than the latest record so far one may be without being
+    /// late: 0 to 24 h. Default: 0.
+    pub max_out_of_orderness: Duration,
+    /// Without a record for so long, a partition's event time goes on by the
+    /// clock: 100 ms to 24 h. Default: it stands still.
+    pub idle_timeout: Option<Duration>,
     /// The plugins each record goes through, in order. At least one; names
     /// are unique in the pipeline.
     pub stages: Vec<Stage>,

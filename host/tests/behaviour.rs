@@ -81,6 +81,10 @@ mod stores_away;
 mod swaps;
 #[path = "behaviour/terminal.rs"]
 mod terminal;
+#[path = "behaviour/timer_failures.rs"]
+mod timer_failures;
+#[path = "behaviour/timers.rs"]
+mod timers;
 #[path = "behaviour/versions.rs"]
 mod versions;
 #[path = "behaviour/zombies.rs"]

@@ -74,6 +74,8 @@ pub fn views() -> Views {
         digest: "0123456789abcdef".repeat(4),
         entries,
         bytes,
+        timers: 2,
+        watermark: (entries > 0).then_some(1_800_000_000_500),
     };
     let views = Views::new();
     views.insert(

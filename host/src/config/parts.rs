@@ -17,6 +17,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -94,7 +95,7 @@ fn plugins(r: &mut Reader<'_>, dir: &Path) -> Plugins {
         compile_memory: r.get("compile-memory", size(256 * MIB..=1_024 * GIB)).unwrap_or(4 * GIB),
         keep_versions: r.get("keep-versions", whole(1..=100)).unwrap_or(5),
         probation: Probation {
-            time: r.get("probation", duration(s(1)..=24 * HOUR)).unwrap_or(s(60)),
+            time: r.get("probation", duration(s(1)..=DAY)).unwrap_or(s(60)),
             max_failure_percent: r.get("max-failure-rate", percent).unwrap_or(50),
         },
     }
@@ -120,6 +121,8 @@ fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
         sink: r.get("sink", kind::topic),
         dead_letter: r.get("dead-letter", kind::topic),
         provenance: r.get("provenance", boolean).unwrap_or(false),
+        max_out_of_orderness: r.get("max-out-of-orderness", duration(Duration::ZERO..=DAY)).unwrap_or(Duration::ZERO),
+        idle_timeout: r.get("idle-timeout", duration(ms(100)..=DAY)),
         stages: {
             let dead_letter = r.has("dead-letter");
             r.tables(

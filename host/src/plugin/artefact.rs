@@ -115,6 +115,7 @@ pub struct Version {
     pre: InstancePre<Guest>,
     exports: v1::PluginIndices,
     init: Option<ComponentExportIndex>,
+    on_timer: Option<ComponentExportIndex>,
     interfaces: BTreeSet<String>,
 }
 
@@ -143,11 +144,13 @@ impl Version {
     ) -> Result<Version, Refused> {
         let pre = engine.linker().instantiate_pre(component).map_err(|error| Refused::Mismatch(one_line(&error)))?;
         let exports = v1::PluginIndices::new(&pre).map_err(|error| Refused::Mismatch(one_line(&error)))?;
-        let init = component
-            .get_export_index(None, v1::LIFECYCLE)
-            .and_then(|lifecycle| component.get_export_index(Some(&lifecycle), "init"));
+        let optional = |interface: &str, name: &str| {
+            let interface = component.get_export_index(None, interface)?;
+            component.get_export_index(Some(&interface), name)
+        };
+        let (init, on_timer) = (optional(v1::LIFECYCLE, "init"), optional(v1::TIMER_PROCESSOR, "on-timer"));
         let interfaces = outline.interfaces();
-        Ok(Version { plugin: plugin.to_owned(), digest, pre, exports, init, interfaces })
+        Ok(Version { plugin: plugin.to_owned(), digest, pre, exports, init, on_timer, interfaces })
     }
 
     pub fn plugin(&self) -> &str {
@@ -169,8 +172,17 @@ impl Version {
         &self.interfaces
     }
 
+    /// Whether its timers can fire: it exports `timer-processor`.
+    pub fn takes_timers(&self) -> bool {
+        self.on_timer.is_some()
+    }
+
     pub(super) fn init(&self) -> Option<ComponentExportIndex> {
         self.init
+    }
+
+    pub(super) fn on_timer(&self) -> Option<ComponentExportIndex> {
+        self.on_timer
     }
 
     pub(super) fn instantiate(

@@ -293,6 +293,6 @@ impl Capsule {
         };
         let mut instance = Instance::started_at(engine, version, &scope, self.started_ms)?;
         cache.begin(self.now_ms, record.key);
-        instance.process(&record, self.now_ms, &mut cache)
+        instance.process(&record, None, self.now_ms, &mut cache)
     }
 }

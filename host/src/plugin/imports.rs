@@ -1,4 +1,4 @@
-//! What a plugin can call of ours: cache, metrics, logging and config.
+//! What a plugin can call of ours: cache, timers, metrics, logging and config.
 
 use wasmtime::component::{HasSelf, Linker};
 
@@ -35,7 +35,9 @@ pub(super) fn told<T>(
             refusals.tell(Soft::ValueBytes, limit);
             cache::Error::ValueTooLarge(limit)
         }
-        Err(CacheError::InvalidKey) => cache::Error::InvalidKey("a key is 1 to 512 bytes of UTF-8".into()),
+        Err(CacheError::InvalidKey) => {
+            cache::Error::InvalidKey("a key is 1 to 512 bytes of UTF-8 and does not begin with U+10FFFF".into())
+        }
         Err(CacheError::NotANumber) => cache::Error::NotANumber,
         Err(CacheError::Store(error)) => return Err(error.into()),
     }))
@@ -77,19 +79,31 @@ impl cache::Host for Guest {
     }
 }
 
-/// Timers come with a version of their own; until then a plugin that imports
-/// them (some toolchains import the whole world) still runs.
 impl timers::Host for Guest {
-    fn schedule(&mut self, _: timers::Domain, _: String, _: u64) -> wasmtime::Result<Result<(), String>> {
-        Ok(Err("timers are not offered by this version of the host".into()))
+    fn schedule(&mut self, domain: timers::Domain, name: String, at: u64) -> wasmtime::Result<Result<(), String>> {
+        // Some toolchains import the whole world.
+        if !self.takes_timers {
+            return Ok(Err("no timer can fire: export `timer-processor`, as the world `timed-plugin` has it".into()));
+        }
+        if i64::try_from(at).is_err() {
+            return Ok(Err("a timer's time is at most 63 bits of milliseconds".into()));
+        }
+        Ok(match told(self.cache.schedule(domain.into(), &name, at), self.scope.cache, &mut self.refusals)? {
+            Ok(()) => Ok(()),
+            Err(cache::Error::QuotaExceeded(limit)) => Err(format!("the cache would have more than {limit} bytes")),
+            Err(cache::Error::ValueTooLarge(limit)) => {
+                Err(format!("a timer's time takes more than the {limit} bytes of a value"))
+            }
+            Err(_) => Err("a timer's name is 1 to 256 bytes of UTF-8".into()),
+        })
     }
 
-    fn cancel(&mut self, _: timers::Domain, _: String) -> wasmtime::Result<bool> {
-        Ok(false)
+    fn cancel(&mut self, domain: timers::Domain, name: String) -> wasmtime::Result<bool> {
+        Ok(self.cache.cancel(domain.into(), &name)?)
     }
 
     fn watermark(&mut self) -> wasmtime::Result<Option<u64>> {
-        Ok(None)
+        Ok(self.cache.watermark())
     }
 }
 

@@ -1,5 +1,7 @@
 //! A live copy of a plugin, for one stage of one task.
 
+mod on_timer;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,7 +22,8 @@ use super::wasi::{self, Determinism};
 use crate::clock::wall_ms;
 use crate::config::{self, Isolation, LogLevel};
 use crate::record::{Header, Record};
-use crate::state::{Cache, CacheLimits, MemoryStore, StateError};
+use crate::state::{Cache, CacheLimits, MemoryStore, StateError, Timer};
+use on_timer::OnTimer;
 
 /// What a stage gives to its instances: names, limits and configuration.
 #[derive(Debug)]
@@ -66,6 +69,8 @@ pub struct Guest {
     pub(super) counts: Counts,
     pub(super) refusals: Refusals,
     pub(super) pages: Pages,
+    /// Whether the plugin takes timers that it schedules.
+    pub(super) takes_timers: bool,
     growth: Growth,
 }
 
@@ -75,9 +80,10 @@ pub struct Instance {
     /// For exports that a version may have or not.
     instance: wasmtime::component::Instance,
     exports: v1::Plugin,
+    on_timer: Option<OnTimer>,
     /// Its clock at its start, milliseconds since the Unix epoch.
     started_ms: u64,
-    /// Records that it was called with.
+    /// Records and timers that it was called with.
     calls: u64,
 }
 
@@ -112,6 +118,7 @@ impl Instance {
             counts: Counts::default(),
             refusals: Refusals::default(),
             pages: Pages::default(),
+            takes_timers: version.takes_timers(),
             growth: Growth::new(scope.limits.memory),
         };
         let mut store = Store::new(engine.wasmtime(), guest);
@@ -125,7 +132,8 @@ impl Instance {
                 Failure::Trap(_) if error.downcast_ref::<Trap>().is_none() => Failure::NoInstance(format!("{error:#}")),
                 failure => failure,
             })?;
-        let mut instance = Instance { store, instance, exports, started_ms: now_ms, calls: 0 };
+        let on_timer = on_timer::find(version, &instance, &mut store)?;
+        let mut instance = Instance { store, instance, exports, on_timer, started_ms: now_ms, calls: 0 };
         instance.init(version)?;
         Ok(instance)
     }
@@ -144,8 +152,8 @@ impl Instance {
     }
 
     /// Calls the plugin with `record`, polled at `now_ms` (milliseconds since
-    /// the Unix epoch); `cache` is the task's, lent for the call. The caller
-    /// keeps or undoes the cache's writes.
+    /// the Unix epoch) and, in a later stage, given by `timer`; `cache` is the
+    /// task's, lent for the call. The caller keeps or undoes the cache's writes.
     ///
     /// # Errors
     /// Whatever ended the call; the instance is spoilt where
@@ -153,19 +161,36 @@ impl Instance {
     pub fn process(
         &mut self,
         record: &Record<'_>,
+        timer: Option<&Timer>,
         now_ms: u64,
         cache: &mut Box<Cache>,
     ) -> Result<Vec<Emitted>, Failure> {
+        self.begin(record, timer, now_ms);
+        self.lend(cache, |instance| instance.call(record))
+    }
+
+    /// Starts a call: clocks, randomness and limits.
+    fn begin(&mut self, source: &Record<'_>, timer: Option<&Timer>, now_ms: u64) {
         self.calls += 1;
         let guest = self.store.data_mut();
-        guest.determinism.begin(record, now_ms);
+        guest.determinism.begin(source, now_ms);
+        guest.determinism.attribute(timer);
         guest.growth.begin();
         guest.refusals.begin();
         guest.lines.refill(now_ms);
+    }
+
+    /// Calls the guest with the task's cache in its hands.
+    fn lend(
+        &mut self,
+        cache: &mut Box<Cache>,
+        call: impl FnOnce(&mut Instance) -> wasmtime::Result<Result<Vec<Emitted>, types::Failure>>,
+    ) -> Result<Vec<Emitted>, Failure> {
+        let guest = self.store.data_mut();
         let ticks = Engine::ticks(guest.scope.limits.timeout);
         std::mem::swap(&mut guest.cache, cache);
         self.store.set_epoch_deadline(ticks);
-        let called = self.call(record);
+        let called = call(self);
         std::mem::swap(&mut self.store.data_mut().cache, cache);
         match called {
             Ok(Ok(outputs)) => Ok(outputs),

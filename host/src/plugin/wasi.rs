@@ -19,6 +19,7 @@ use super::limits::Overrun;
 use super::lines::Lines;
 use crate::config::LogLevel;
 use crate::record::Record;
+use crate::state::Timer;
 
 /// Bytes of randomness in one call of the guest's.
 const MAX_RANDOM: u64 = 1 << 20;
@@ -60,6 +61,8 @@ pub struct Determinism {
     wall_ms: u64,
     monotonic_ns: u64,
     source: (Arc<str>, i32, i64),
+    /// Names the timer that the call comes from; empty where it comes from a record.
+    timer: Vec<u8>,
     random: Option<ChaCha8Rng>,
 }
 
@@ -70,6 +73,7 @@ impl Determinism {
             wall_ms: now_ms,
             monotonic_ns: now_ms.saturating_mul(1_000_000),
             source: ("".into(), 0, 0),
+            timer: Vec::new(),
             random: None,
         }
     }
@@ -85,14 +89,28 @@ impl Determinism {
         self.random = None;
     }
 
+    /// What the call that was begun comes from: a timer, or the record itself.
+    /// A timer of the same time and name has the same randomness, whatever
+    /// record was next when it fired.
+    pub fn attribute(&mut self, timer: Option<&Timer>) {
+        self.timer.clear();
+        if let Some(timer) = timer {
+            self.source.2 = -1;
+            self.timer.extend_from_slice(timer.domain.name().as_bytes());
+            self.timer.extend_from_slice(&timer.at.to_le_bytes());
+            self.timer.extend_from_slice(timer.name().as_bytes());
+        }
+    }
+
     /// Made on first use: most plugins want no randomness.
     fn random(&mut self) -> &mut ChaCha8Rng {
-        let (topic, partition, offset) = &self.source;
+        let ((topic, partition, offset), timer) = (&self.source, &self.timer);
         self.random.get_or_insert_with(|| {
             let seed = Sha256::new()
                 .chain_update(topic.as_bytes())
                 .chain_update(partition.to_le_bytes())
-                .chain_update(offset.to_le_bytes());
+                .chain_update(offset.to_le_bytes())
+                .chain_update(timer);
             ChaCha8Rng::from_seed(seed.finalize().into())
         })
     }

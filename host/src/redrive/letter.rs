@@ -1,9 +1,19 @@
-//! A dead letter: the record that failed, and what its headers say of that.
+//! A dead letter: the record or the timer that failed, and what its headers say
+//! of that.
 
 use crate::record::{Header, Record};
+use crate::state::{Domain, Timer};
 
 /// Begins the name of each header that the host adds.
 const OURS: &str = "gregor-";
+
+/// What failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// The source record at this offset.
+    Record(i64),
+    Timer(Timer),
+}
 
 /// One dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,9 +21,10 @@ pub struct Letter {
     /// Where the source record stands.
     pub topic: String,
     pub partition: i32,
-    pub offset: i64,
-    /// The source record's, milliseconds since the Unix epoch.
+    pub failed: Failed,
+    /// The source record's, or the timer's time; milliseconds since the Unix epoch.
     pub timestamp: i64,
+    /// The source record's; of a timer, that of the record that scheduled it.
     pub key: Option<Vec<u8>>,
     /// `None` is a tombstone.
     pub value: Option<Vec<u8>>,
@@ -44,10 +55,17 @@ impl Letter {
             std::str::from_utf8(value.as_deref()?).ok()
         };
         let owned = |name: &str| text(name).map(str::to_owned);
+        let failed = match text("timer-domain") {
+            Some(domain) => {
+                let (domain, at) = (Domain::named(domain)?, text("timer-at")?.parse().ok()?);
+                Failed::Timer(Timer::new(domain, text("timer-name")?, at, key.map(<[u8]>::to_vec)))
+            }
+            None => Failed::Record(text("offset")?.parse().ok().filter(|offset| *offset >= 0)?),
+        };
         Some(Letter {
             topic: owned("topic")?,
             partition: text("partition")?.parse().ok().filter(|partition| *partition >= 0)?,
-            offset: text("offset")?.parse().ok().filter(|offset| *offset >= 0)?,
+            failed,
             timestamp: text("timestamp")?.parse().ok()?,
             key: key.map(<[u8]>::to_vec),
             value: value.map(<[u8]>::to_vec),
@@ -63,17 +81,26 @@ impl Letter {
         })
     }
 
-    /// The source record, as its pipeline first got it.
-    pub fn record(&self) -> Record<'_> {
-        Record {
+    /// The offset of the source record, if it is one that failed.
+    pub fn offset(&self) -> Option<i64> {
+        match self.failed {
+            Failed::Record(offset) => Some(offset),
+            Failed::Timer(_) => None,
+        }
+    }
+
+    /// The source record, as its pipeline first got it; none of a timer.
+    pub fn record(&self) -> Option<Record<'_>> {
+        let offset = self.offset()?;
+        Some(Record {
             topic: &self.topic,
             partition: self.partition,
-            offset: self.offset,
+            offset,
             timestamp: self.timestamp,
             key: self.key.as_deref(),
             value: self.value.as_deref(),
             headers: &self.headers,
-        }
+        })
     }
 
     /// Bytes of key, value and headers.

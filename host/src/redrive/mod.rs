@@ -33,7 +33,7 @@ mod request;
 mod requests;
 
 pub use follower::Follower;
-pub use letter::Letter;
+pub use letter::{Failed, Letter};
 pub use request::{Entry, Key, Request, headers};
 pub use requests::Requests;
 

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::letter::Letter;
+use super::letter::{Failed, Letter};
 use crate::record::{Header, Output};
 
 /// The letter's key, where it has one: the request has a key of its own.
@@ -13,14 +13,23 @@ const TOMBSTONE: &str = "gregor-redrive-tombstone";
 const DONE: &str = "gregor-redrive-done";
 
 /// Names a dead letter: its source record, and how often that was redriven
-/// before. A dead letter that came twice, as at least once they may, is one.
+/// before. A dead letter that came twice, as at least once they may, is one. A
+/// timer may fire again at the same time: there the moment of its failure tells
+/// them apart.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(Vec<u8>);
 
 impl Key {
     pub fn of(letter: &Letter) -> Key {
-        let Letter { topic, partition, offset, timestamp, redriven, .. } = letter;
-        Key(format!("{topic}/{partition}/{offset}/{timestamp}/{redriven}").into_bytes())
+        let Letter { topic, partition, timestamp, redriven, stage, .. } = letter;
+        let key = match &letter.failed {
+            Failed::Record(offset) => format!("{topic}/{partition}/{offset}/{timestamp}/{redriven}"),
+            Failed::Timer(timer) => {
+                let (domain, name, failed_at) = (timer.domain.name(), timer.name(), letter.failed_at.unwrap_or(0));
+                format!("{topic}/{partition}/{stage}/{domain}/{timestamp}/{failed_at}/{redriven}/{name}")
+            }
+        };
+        Key(key.into_bytes())
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -95,6 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::state::Domain;
 
     fn header(name: &str, value: &str) -> Header {
         (name.to_owned(), Some(value.as_bytes().to_vec()))
@@ -122,7 +132,7 @@ mod tests {
         for (key, value) in [(None, None), (Some(&b""[..]), Some(&b""[..])), (Some(b"k"), Some(b"v"))] {
             let letter = Letter::read(key, value, &dead()).unwrap();
             assert_eq!(letter.headers, [header("own", "kept"), ("null".to_owned(), None)]);
-            assert_eq!((letter.partition, letter.offset, letter.redriven), (4, 17, 0));
+            assert_eq!((letter.partition, letter.offset(), letter.redriven), (4, Some(17), 0));
             let name = Key::of(&letter);
             let stored = value.unwrap_or_default();
             let entry = Entry::read(Some(name.bytes()), Some(stored), headers(&dead(), &letter)).unwrap();
@@ -132,6 +142,34 @@ mod tests {
             assert_eq!((mark.partition, mark.value.as_deref()), (Some(4), Some(&b""[..])));
             let read = Entry::read(mark.key.as_deref(), mark.value.as_deref(), mark.headers).unwrap();
             assert_eq!(read, Entry::Done(name));
+        }
+    }
+
+    #[test]
+    fn a_timer_s_letter_gives_the_timer_back_and_a_failure_of_another_moment_is_another_one() {
+        let timer = |failed_at: &str| {
+            let mut headers = dead();
+            headers.retain(|(name, _)| name != "gregor-offset");
+            for (name, value) in [("domain", "event-time"), ("name", "window/7"), ("at", "500")] {
+                headers.push(header(&format!("gregor-timer-{name}"), value));
+            }
+            headers.push(header("gregor-failed-at", failed_at));
+            headers
+        };
+        let letter = Letter::read(Some(b"k"), None, &timer("9")).unwrap();
+        assert!(letter.offset().is_none() && letter.record().is_none());
+        let Failed::Timer(failed) = &letter.failed else { panic!("a timer failed") };
+        assert_eq!((failed.domain, failed.name(), failed.at), (Domain::EventTime, "window/7", 500));
+        assert_eq!(failed.record_key.as_deref(), Some(&b"k"[..]));
+        let name = Key::of(&letter);
+        let entry = Entry::read(Some(name.bytes()), Some(b""), headers(&timer("9"), &letter)).unwrap();
+        assert_eq!(entry, Entry::Request(Box::new(Request { key: name.clone(), letter })));
+        let later = Letter::read(Some(b"k"), None, &timer("10")).unwrap();
+        assert_ne!(Key::of(&later), name);
+        for missing in ["gregor-timer-name", "gregor-timer-at"] {
+            let mut headers = timer("9");
+            headers.retain(|(name, _)| name != missing);
+            assert_eq!(Letter::read(None, None, &headers), None, "without {missing}");
         }
     }
 

@@ -111,13 +111,13 @@ impl Requests {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redrive::{Key, Letter};
+    use crate::redrive::{Failed, Key, Letter};
 
     fn request(offset: i64, redriven: u32) -> Request {
         let letter = Letter {
             topic: "t".into(),
             partition: 0,
-            offset,
+            failed: Failed::Record(offset),
             timestamp: 0,
             key: None,
             value: None,
@@ -136,7 +136,7 @@ mod tests {
 
     fn offset(requests: &Requests, ticket: u64, skip: &[Request]) -> Option<i64> {
         let skipped: Vec<u128> = skip.iter().map(|request| request.key.hash()).collect();
-        requests.next("p", 0, ticket, |key| skipped.contains(&key)).map(|request| request.letter.offset)
+        requests.next("p", 0, ticket, |key| skipped.contains(&key)).and_then(|request| request.letter.offset())
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The cache of one stage for one topic partition.
 
+mod interval;
+mod timers;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hashbrown::HashSet;
-
 use super::lookup::{Found, Lookup};
-use super::store::{Commit, Entry, Origin, Page, StateError, StateStore};
+use super::store::{Entry, Origin, Page, StateError, StateStore};
+use super::timers::{Timers, is_reserved};
 
 /// Keys are 1 to this many bytes of UTF-8.
 const MAX_KEY: usize = 512;
@@ -15,8 +17,6 @@ const MAX_SCAN_ENTRIES: usize = 1_000;
 /// … and ends after the entry that brings it to this many bytes, so that a host
 /// call stays short. A plugin that pages until an empty list sees every entry.
 const MAX_SCAN_BYTES: usize = 1 << 20;
-/// Expired entries that one commit removes at most, so that it stays short.
-const MAX_SWEEP: usize = 10_000;
 
 /// Bounds of one cache.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,13 @@ pub struct Cache {
     undo: Vec<(Arc<str>, Option<Entry>)>,
     /// Whether the changes of a commit interval are noted at all.
     tracks: bool,
+    /// Whether the record that wrote an entry is remembered.
+    origins: bool,
+    timers: Timers,
+    /// Event time of the stage, in milliseconds since the Unix epoch …
+    watermark: Option<u64>,
+    /// … and as of the last commit.
+    settled_watermark: Option<u64>,
     /// Counts commit intervals; marks the entries that this one wrote.
     interval: u32,
     /// What stood under each key before this commit interval wrote it, oldest
@@ -90,6 +97,10 @@ impl Cache {
             record_key: None,
             undo: Vec::new(),
             tracks,
+            origins: tracks,
+            timers: Timers::default(),
+            watermark: None,
+            settled_watermark: None,
             interval: 1,
             changed: Vec::new(),
             changelog: 0,
@@ -133,7 +144,7 @@ impl Cache {
     pub fn begin(&mut self, now: u64, record_key: Option<&[u8]>) {
         debug_assert!(self.undo.is_empty(), "the record before was neither kept nor undone");
         self.now = now;
-        if self.tracks {
+        if self.origins {
             match (&mut self.record_key, record_key) {
                 (Some(key), Some(record_key)) => {
                     key.clear();
@@ -165,8 +176,8 @@ impl Cache {
 
     fn put_back(&mut self, key: &str, previous: Option<Entry>) {
         let outcome = match previous {
-            Some(entry) => self.store.put(key, entry).map(drop),
-            None => self.store.remove(key).map(drop),
+            Some(entry) => self.put(key, entry).map(drop),
+            None => self.remove(key).map(drop),
         };
         if let Err(error) = outcome {
             self.failed = Some(error);
@@ -178,101 +189,11 @@ impl Cache {
         self.failed.as_ref()
     }
 
-    /// Whether the interval changed anything that a commit is to carry.
-    pub fn is_changed(&self) -> bool {
-        !self.changed.is_empty()
-    }
-
-    /// Each key that the interval changed, once, with what stands there now.
-    /// Expired entries go on the way.
-    ///
-    /// # Errors
-    /// When the store cannot tell.
-    pub fn changes<E: From<StateError>>(
-        &mut self,
-        now: u64,
-        mut take: impl FnMut(&str, Option<&Entry>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.sweep(now)?;
-        let mut seen = HashSet::<Arc<str>, foldhash::fast::RandomState>::default();
-        // The first note of a key is the one that tells what stood there before.
-        self.changed.retain(|(key, _)| seen.insert(key.clone()));
-        for (key, _) in &self.changed {
-            take(key, self.store.get(key)?)?;
-        }
-        Ok(())
-    }
-
-    /// Makes the interval's changes durable in the store, to go either way.
-    /// To be called after [`Cache::changes`].
-    ///
-    /// # Errors
-    /// As [`StateStore::prepare`].
-    pub fn prepare(&mut self, from: i64, to: i64, now: u64) -> Result<(), StateError> {
-        self.store.prepare(&Commit { from, to, changelog: self.changelog, now, changes: &self.changed })
-    }
-
-    /// Whether the store answers.
-    ///
-    /// # Errors
-    /// When it does not.
-    pub fn ready(&mut self) -> Result<(), StateError> {
-        self.store.ready()
-    }
-
-    /// Notes `keys` as changed by this interval, so that its commit writes
-    /// again what stands there.
-    ///
-    /// # Errors
-    /// When the store cannot tell.
-    pub fn touch(&mut self, keys: Vec<String>) -> Result<(), StateError> {
-        for key in keys {
-            let entry = self.store.get(&key)?.cloned();
-            self.changed.push((key.into(), entry));
-        }
-        Ok(())
-    }
-
-    /// The commit happened.
-    pub fn finish(&mut self) {
-        self.changed.clear();
-        self.interval = self.interval.wrapping_add(1);
-        if let Err(error) = self.store.finish() {
-            tracing::warn!(%error, "state is not finished yet; trying again with the next commit");
-        }
-    }
-
-    /// The commit did not happen: back to what stood before the interval.
-    ///
-    /// # Errors
-    /// When the store is to be opened anew.
-    pub fn roll_back(&mut self) -> Result<(), StateError> {
-        debug_assert!(self.tracks, "nothing was noted that could be taken back");
-        self.undo();
-        while let Some((key, previous)) = self.changed.pop() {
-            self.put_back(&key, previous);
-        }
-        self.interval = self.interval.wrapping_add(1);
-        self.store.abort()?;
-        self.failed.clone().map_or(Ok(()), Err)
-    }
-
-    /// Removes entries that have expired by `now` (milliseconds since the Unix
-    /// epoch); between two records.
-    ///
-    /// # Errors
-    /// As [`StateStore::expired`].
-    pub fn sweep(&mut self, now: u64) -> Result<(), StateError> {
-        for key in self.store.expired(now, MAX_SWEEP)? {
-            if let Some((key, entry)) = self.store.remove(&key)? {
-                self.undo.push((key, Some(entry)));
-            }
-        }
-        self.keep();
-        Ok(())
-    }
-
+    /// What a plugin finds under `key`.
     fn lives(&mut self, key: &str) -> Result<Option<&Entry>, StateError> {
+        if is_reserved(key) {
+            return Ok(None);
+        }
         self.see(key)?;
         let now = self.now;
         Ok(self.store.get(key)?.filter(|entry| !entry.expired(now)))
@@ -288,6 +209,9 @@ impl Cache {
     /// [`CacheError::InvalidKey`], [`CacheError::ValueTooLarge`],
     /// [`CacheError::QuotaExceeded`] or [`CacheError::Store`].
     pub fn set(&mut self, key: &str, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<(), CacheError> {
+        if is_reserved(key) {
+            return Err(CacheError::InvalidKey);
+        }
         let expires_at = ttl_ms.map(|ttl| self.now.saturating_add(ttl));
         self.write(key, value, expires_at)
     }
@@ -298,7 +222,9 @@ impl Cache {
     /// When the store failed.
     pub fn delete(&mut self, key: &str) -> Result<bool, StateError> {
         let lived = self.lives(key)?.is_some();
-        if let Some((key, entry)) = self.store.remove(key)? {
+        if !is_reserved(key)
+            && let Some((key, entry)) = self.remove(key)?
+        {
             self.undo.push((key, Some(entry)));
         }
         Ok(lived)
@@ -310,6 +236,9 @@ impl Cache {
     /// [`CacheError::NotANumber`] when the value is none or the sum leaves 64
     /// bits; else as [`Cache::set`].
     pub fn increment(&mut self, key: &str, delta: i64) -> Result<i64, CacheError> {
+        if is_reserved(key) {
+            return Err(CacheError::InvalidKey);
+        }
         let (current, expires_at) = match self.lives(key)? {
             None => (0, None),
             Some(entry) => {
@@ -334,7 +263,9 @@ impl Cache {
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, StateError> {
         let limit = limit.min(MAX_SCAN_ENTRIES);
-        let found = self.store.scan(&Page { prefix, after, now: self.now, limit, bytes: MAX_SCAN_BYTES })?;
+        let mut found = self.store.scan(&Page { prefix, after, now: self.now, limit, bytes: MAX_SCAN_BYTES })?;
+        // They are the last of all.
+        found.truncate(found.partition_point(|(key, _)| !is_reserved(key)));
         if let Some(seen) = &mut self.seen {
             for (key, entry) in &found {
                 // What the call has written itself was seen then.
@@ -365,9 +296,9 @@ impl Cache {
         if self.store.bytes() + added > self.limits.bytes && self.bytes_after(key, added)? > self.limits.bytes {
             return Err(CacheError::QuotaExceeded(self.limits.bytes));
         }
-        let origin = if self.tracks { Origin::of(self.record_key.as_deref(), key) } else { Origin::Same };
+        let origin = if self.origins { Origin::of(self.record_key.as_deref(), key) } else { Origin::Same };
         let entry = Entry { value, expires_at, origin, interval: self.interval };
-        let (key, previous) = self.store.put(key, entry)?;
+        let (key, previous) = self.put(key, entry)?;
         self.undo.push((key, previous));
         Ok(())
     }

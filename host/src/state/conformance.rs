@@ -1,5 +1,7 @@
 //! What every backend of the cache has to show: one suite, run over each.
 
+mod timers;
+
 use std::collections::BTreeMap;
 
 use std::sync::Arc;
@@ -8,6 +10,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::{Cache, CacheError, CacheLimits, Checkpoint, Entry, MemoryStore, Origin, Page, StateError, StateStore};
+
+pub use timers::*;
 
 const LIMITS: CacheLimits = CacheLimits { bytes: 10_000, value: 1_000 };
 const EVERYTHING: Page<'_> = Page { prefix: "", after: None, now: 0, limit: usize::MAX, bytes: usize::MAX };
@@ -522,6 +526,11 @@ macro_rules! conforms {
             expiry_and_record_keys_outlive_the_store
             what_expired_is_named_the_earliest_first
             what_is_restored_is_there
+            timers_are_due_by_time_then_name_and_one_of_a_name_replaces
+            timers_follow_undo_and_the_interval
+            no_plugin_sees_or_writes_what_is_the_host_s
+            timers_count_as_bytes_of_the_cache
+            timers_outlive_the_store_with_their_record_and_the_watermark
         }
     };
     (@ $name:ident, $make:expr; $($test:ident)*) => {

@@ -2,6 +2,7 @@
 //! the admin API or from a stopped host's store.
 
 use super::store::{Entry, Page, StateError, StateStore};
+use super::timers::is_reserved;
 
 /// Most entries of one answer's page …
 pub const MAX_ENTRIES: usize = 1_000;
@@ -23,6 +24,7 @@ pub struct Lookup {
 pub enum Wanted {
     /// What stands under this key, in each partition.
     Key(String),
+    /// Timers and what else is the host's own only where the prefix asks for it.
     Page {
         prefix: String,
         /// Only keys after this one, by their bytes.
@@ -77,9 +79,15 @@ impl Lookup {
             Wanted::Page { prefix, after, limit } => {
                 let limit = (*limit).min(MAX_ENTRIES);
                 let page = Page { prefix, after: after.as_deref(), now: self.now, limit, bytes: MAX_BYTES };
-                let entries = store.scan(&page)?;
+                let mut entries = store.scan(&page)?;
                 let bytes: usize = entries.iter().map(|(key, entry)| key.len() + entry.value.len()).sum();
-                let more = entries.len() == limit || bytes >= MAX_BYTES;
+                let mut more = entries.len() == limit || bytes >= MAX_BYTES;
+                if !is_reserved(prefix) {
+                    // They are the last of all: none but they come after them.
+                    let plain = entries.partition_point(|(key, _)| !is_reserved(key));
+                    more &= plain == entries.len();
+                    entries.truncate(plain);
+                }
                 Ok(found(entries, more))
             }
         }

@@ -18,6 +18,7 @@ mod open;
 mod redis;
 mod standby;
 mod store;
+mod timers;
 
 pub use self::redis::{Redis, RedisStore};
 pub use cache::{Cache, CacheError, CacheLimits, Seen};
@@ -28,3 +29,4 @@ pub use memory::MemoryStore;
 pub use open::{At, DISK_FOLDER, OpenError, Opener, Stores};
 pub use standby::{Copies, Standby};
 pub use store::{Checkpoint, Commit, Entry, Origin, Page, StateError, StateStore, StoreId};
+pub use timers::{Domain, RESERVED, Timer};

@@ -1,30 +1,36 @@
 //! The processing of one topic partition: records in, outcome out. No Kafka in it.
 
+mod event_time;
+mod outputs;
 mod pipeline;
 mod plan;
 mod position;
+mod progress;
 mod provenance;
 mod redriving;
 mod stage;
 mod tally;
+mod timers;
+mod unit;
 mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pipeline::{Pipeline, Settled, Tried};
-use position::Begun;
+use pipeline::Pipeline;
+use progress::Waiting;
 use redriving::Redriving;
 use stage::Stage;
 
 pub use plan::{Plan, StagePlan};
 pub use position::Position;
+pub use progress::Progress;
 pub use tally::{BUCKETS, CallTimes, Tally};
 pub use view::{PartitionState, StageView, View};
 
 use crate::plugin::{Engine, Failure, Version};
-use crate::record::{Output, OwnedRecord, Record, TopicPartition};
+use crate::record::TopicPartition;
 use crate::state::{Cache, Entry, Found, Lookup, StateError};
 use crate::topics::Topics;
 
@@ -51,25 +57,6 @@ pub struct Now {
 /// Versions in force, by plugin.
 pub type Versions = HashMap<String, Arc<Version>>;
 
-/// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    Done,
-    /// The record waits in the task; its partition is to be paused.
-    Waits,
-}
-
-/// A record that some pipeline could not settle yet.
-struct Waiting {
-    record: OwnedRecord,
-    /// The pipeline that waits; those before it are done with the record.
-    pipeline: usize,
-    attempts: u32,
-    /// `None`: held until a new version of one of the pipeline's plugins lands.
-    due: Option<Instant>,
-    kind: &'static str,
-}
-
 pub struct Task {
     pub id: TopicPartition,
     pipelines: Vec<Pipeline>,
@@ -84,6 +71,8 @@ pub struct Task {
     /// Rolled back: its records are to be fetched again.
     rewound: bool,
     redriving: Redriving,
+    /// The client has read the partition to its end.
+    at_end: bool,
     /// Records settled since the last commit, for the metrics.
     pub consumed: u64,
 }
@@ -137,65 +126,9 @@ impl Task {
             broken: None,
             rewound: false,
             redriving: Redriving::default(),
+            at_end: false,
             consumed: 0,
         }
-    }
-
-    /// Puts `record` through every pipeline. Outputs are pushed to `outputs`
-    /// and are to be sent whatever this returns.
-    pub fn process(
-        &mut self,
-        context: &Context,
-        record: &Record<'_>,
-        now: &mut Now,
-        outputs: &mut Vec<Output>,
-    ) -> Progress {
-        self.settle(context, record, now, (self.position.done_with(record.offset), 0), outputs)
-    }
-
-    /// Tries a waiting record again if it is due.
-    pub fn retry(&mut self, context: &Context, now: &mut Now, outputs: &mut Vec<Output>) -> Progress {
-        match self.waiting.take() {
-            None => Progress::Done,
-            Some(waiting) if waiting.due.is_some_and(|due| due <= now.instant) => {
-                let from = (waiting.pipeline, waiting.attempts);
-                self.settle(context, &waiting.record.view(), now, from, outputs)
-            }
-            early => {
-                self.waiting = early;
-                Progress::Waits
-            }
-        }
-    }
-
-    fn settle(
-        &mut self,
-        context: &Context,
-        record: &Record<'_>,
-        now: &mut Now,
-        (first, mut attempts): (usize, u32),
-        outputs: &mut Vec<Output>,
-    ) -> Progress {
-        for (index, pipeline) in self.pipelines.iter_mut().enumerate().skip(first) {
-            let tried = Tried { attempts, ..Tried::default() };
-            let settled = pipeline.settle(context, record, now, tried, outputs);
-            if let Settled::Broken(error) = settled {
-                self.broken = Some(error);
-                return Progress::Waits;
-            }
-            if let Settled::Wait { attempts, due, kind } = settled {
-                if index > 0 {
-                    self.position.begun = Some(Begun { offset: record.offset, pipelines: index });
-                }
-                let record = OwnedRecord::of(record);
-                self.waiting = Some(Waiting { record, pipeline: index, attempts, due, kind });
-                return Progress::Waits;
-            }
-            attempts = 0;
-        }
-        self.position = self.position.past(record.offset);
-        self.consumed += 1;
-        Progress::Done
     }
 
     /// Replaces a plugin's version in every stage that runs it, between two
@@ -231,7 +164,7 @@ impl Task {
         Ok(())
     }
 
-    /// When a waiting record is to be tried again.
+    /// When what waits is to be tried again.
     pub fn due(&self) -> Option<Instant> {
         self.waiting.as_ref().and_then(|waiting| waiting.due)
     }
@@ -270,12 +203,13 @@ impl Task {
 
     /// The offset of the record to fetch next: after one that waits.
     pub fn fetch_from(&self) -> i64 {
-        self.waiting.as_ref().map_or(self.position.next, |waiting| waiting.record.view().offset + 1)
+        let waiting = self.waiting.as_ref().and_then(|waiting| waiting.record.as_ref());
+        waiting.map_or(self.position.next, |record| record.view().offset + 1)
     }
 
     /// Moves past offsets that hold no record: transaction markers, compacted ones.
     pub fn skip_to(&mut self, position: i64) {
-        if self.waiting.is_none() {
+        if self.waiting.as_ref().is_none_or(|waiting| waiting.record.is_none()) {
             self.position.next = self.position.next.max(position);
         }
     }
@@ -290,6 +224,7 @@ impl Task {
         now_ms: u64,
         mut take: impl FnMut(&StagePlan, i64, &str, Option<&Entry>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.note_watermarks()?;
         for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
             let position = self.position.of_pipeline(index);
             for Stage { plan, cache, .. } in &mut pipeline.stages {
@@ -322,9 +257,10 @@ impl Task {
     pub fn roll_back(&mut self) {
         self.position = self.committed;
         self.waiting = None;
-        self.rewound = true;
+        (self.rewound, self.at_end) = (true, false);
         self.redriving.roll_back();
         let failed = self.stages_mut().filter_map(|stage| stage.cache.roll_back().err()).last();
+        self.pipelines.iter_mut().for_each(Pipeline::find_time);
         if let Some(error) = failed {
             self.broken = Some(error);
         }
@@ -399,7 +335,7 @@ impl Task {
     /// What other threads see of this task.
     pub fn view(&self, worker: usize) -> View {
         let state = match &self.waiting {
-            None => PartitionState::Running,
+            None | Some(Waiting { kind: None, .. }) => PartitionState::Running,
             Some(Waiting { due: Some(_), .. }) => PartitionState::Retrying,
             Some(_) => PartitionState::Held,
         };
@@ -407,7 +343,7 @@ impl Task {
         View {
             worker,
             state,
-            failure: self.waiting.as_ref().map(|waiting| waiting.kind),
+            failure: self.waiting.as_ref().and_then(|waiting| waiting.kind),
             position: self.position.next,
             committed: self.pinned.then_some(self.committed.next),
             remaining: None,

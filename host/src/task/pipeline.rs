@@ -1,17 +1,19 @@
-//! One pipeline of one task: a record goes through its stages, whole or not at all.
+//! One pipeline of one task: a record or a timer goes through its stages, whole or not at all.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::event_time::EventTime;
+use super::outputs::{Passed, Spent, address, fits, pass_on};
 use super::plan::{Plan, StagePlan};
 use super::provenance::{self, Cause};
 use super::stage::Stage;
+use super::unit::Unit;
 use super::{Context, Now};
 use crate::config::{OnFailure, Retry};
 use crate::plugin::{Emitted, Failure, Soft};
-use crate::record::{Header, Output, Record};
-use crate::state::StateError;
-use crate::topics::{Topic, Topics};
+use crate::record::Output;
+use crate::state::{StateError, Timer};
 
 /// How long to wait when no instance could be made or the state did not answer.
 const HOST_BACKOFF: Duration = Duration::from_secs(1);
@@ -19,6 +21,7 @@ const HOST_BACKOFF: Duration = Duration::from_secs(1);
 pub struct Pipeline {
     pub plan: Arc<Plan>,
     pub stages: Vec<Stage>,
+    pub time: EventTime,
     /// `plugin@digest` of each stage, for lineage headers.
     versions: String,
 }
@@ -54,19 +57,24 @@ struct Failed {
     failure: Failure,
 }
 
-/// An output on its way to the next stage.
-struct Passed {
-    timestamp: i64,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<Header>,
-}
-
 impl Pipeline {
     pub fn new(plan: Arc<Plan>, stages: Vec<Stage>) -> Pipeline {
-        let mut pipeline = Pipeline { plan, stages, versions: String::new() };
+        let time = EventTime::new(&plan, None);
+        let mut pipeline = Pipeline { plan, stages, time, versions: String::new() };
         pipeline.name_versions();
+        pipeline.find_time();
         pipeline
+    }
+
+    /// Event time as the stages have it. One that keeps none has that of the
+    /// next one that does: it is never behind.
+    pub fn find_time(&mut self) {
+        let mut watermark = None;
+        for stage in self.stages.iter_mut().rev() {
+            stage.cache.advance(watermark);
+            watermark = stage.cache.watermark();
+        }
+        self.time.roll_back(watermark);
     }
 
     /// To be called when a stage's version changed.
@@ -76,12 +84,12 @@ impl Pipeline {
         self.versions = names.collect::<Vec<_>>().join(",");
     }
 
-    /// Tries `record`, which has been `tried` before, and applies the failing
+    /// Tries `unit`, which has been `tried` before, and applies the failing
     /// stage's policy.
     pub fn settle(
         &mut self,
         context: &Context,
-        record: &Record<'_>,
+        unit: &Unit<'_>,
         now: &mut Now,
         mut tried: Tried,
         outputs: &mut Vec<Output>,
@@ -89,7 +97,7 @@ impl Pipeline {
         let mut fresh = false;
         loop {
             tried.attempts += 1;
-            let failed = match self.attempt(context, record, now, outputs) {
+            let failed = match self.attempt(context, unit, now, outputs) {
                 Ok(()) => return Settled::Done,
                 Err(failed) => failed,
             };
@@ -98,21 +106,34 @@ impl Pipeline {
                 self.stages[failed.stage].retire();
                 continue;
             }
-            return self.give_up(context, record, now, tried, &failed, outputs);
+            let settled = self.give_up(context, unit, now, tried, &failed, outputs);
+            if let (Settled::Done, Some((stage, timer))) = (&settled, unit.timer) {
+                return self.leave_out(stage, timer, now);
+            }
+            return settled;
         }
+    }
+
+    /// A timer that failed for good does not fire again.
+    fn leave_out(&mut self, stage: usize, timer: &Timer, now: &Now) -> Settled {
+        let cache = &mut self.stages[stage].cache;
+        cache.begin(now.wall_ms, timer.record_key.as_deref());
+        let taken = cache.take_timer(timer);
+        cache.keep();
+        taken.map_or_else(Settled::Broken, |()| Settled::Done)
     }
 
     /// One try: outputs and writes of all stages, or of none.
     fn attempt(
         &mut self,
         context: &Context,
-        record: &Record<'_>,
+        unit: &Unit<'_>,
         now: &mut Now,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Failed> {
         let before = outputs.len();
-        self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms, record.key));
-        let outcome = self.through_stages(context, record, now, outputs);
+        self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms, unit.record.key));
+        let outcome = self.through_stages(context, unit, now, outputs);
         if outcome.is_ok() {
             self.stages.iter_mut().for_each(|stage| stage.cache.keep());
         } else {
@@ -125,20 +146,27 @@ impl Pipeline {
     fn through_stages(
         &mut self,
         context: &Context,
-        record: &Record<'_>,
+        unit: &Unit<'_>,
         now: &mut Now,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Failed> {
         let last = self.stages.len() - 1;
         let lineage = self.plan.provenance.then_some(self.versions.as_str());
+        let (first, record) = (unit.first(), &unit.record);
         let mut passed: Vec<Passed> = Vec::new();
-        for (index, stage) in self.stages.iter_mut().enumerate() {
+        for (index, stage) in self.stages.iter_mut().enumerate().skip(first) {
             let mut spent = Spent::default();
             let mut next = Vec::new();
             let inputs = passed.iter().map(|passed| passed.view(record));
-            // The first stage gets the source record, later ones what was passed on.
-            for input in (index == 0).then_some(*record).into_iter().chain(inputs) {
-                let emitted = stage.process(&context.engine, &input, now);
+            // The first stage gets the unit itself, later ones what was passed on.
+            for input in (index == first).then_some(*record).into_iter().chain(inputs) {
+                let emitted = match unit.cause() {
+                    Some(timer) if index == first => {
+                        let taken = stage.cache.take_timer(timer).map_err(Failure::State);
+                        taken.and_then(|()| stage.on_timer(&context.engine, &input, timer, now))
+                    }
+                    cause => stage.process(&context.engine, &input, cause, now),
+                };
                 let plan = &stage.plan;
                 let mut take = |output: Emitted| {
                     spent.add(&output, plan)?;
@@ -148,7 +176,7 @@ impl Pipeline {
                     }
                     let mut output = address(output, &input, plan, &self.plan, &context.topics)?;
                     if let Some(versions) = lineage {
-                        provenance::set_lineage(&mut output.headers, record, &context.worker, versions);
+                        provenance::set_lineage(&mut output.headers, unit, &context.worker, versions);
                     }
                     outputs.push(output);
                     Ok(())
@@ -166,17 +194,17 @@ impl Pipeline {
     fn give_up(
         &mut self,
         context: &Context,
-        record: &Record<'_>,
+        unit: &Unit<'_>,
         now: &Now,
         tried: Tried,
         Failed { stage, failure }: &Failed,
         outputs: &mut Vec<Output>,
     ) -> Settled {
-        let plan = self.plan.clone();
+        let (plan, record) = (self.plan.clone(), &unit.record);
         let stage = &mut self.stages[*stage];
         let (kind, attempts) = (failure.kind(), tried.attempts);
         let wait = |due| Settled::Wait { attempts, due, kind };
-        tell(&stage.plan, record, failure, stage.refused, attempts);
+        tell(&stage.plan, unit, failure, stage.refused, attempts);
         if let Failure::State(error @ (StateError::Damaged(_) | StateError::Refused(_) | StateError::Fenced)) = failure
         {
             return Settled::Broken(error.clone());
@@ -212,10 +240,10 @@ impl Pipeline {
                     timestamp: record.timestamp,
                     key: record.key.map(<[u8]>::to_vec),
                     value: record.value.map(<[u8]>::to_vec),
-                    headers: provenance::dead_letter(record, &cause),
+                    headers: provenance::dead_letter(unit, &cause),
                 };
                 if let Err(failure) = fits(&letter, context.topics.get(topic)) {
-                    tell(&stage.plan, record, &failure, None, attempts);
+                    tell(&stage.plan, unit, &failure, None, attempts);
                     return Settled::Wait { attempts, due: None, kind: failure.kind() };
                 }
                 stage.tally.dead_letter(kind);
@@ -235,15 +263,18 @@ fn reason(failure: &Failure, refused: Option<(Soft, u64)>) -> String {
     }
 }
 
-/// One line for an operator: position, kind and limits, never what the record holds.
-fn tell(stage: &StagePlan, record: &Record<'_>, failure: &Failure, refused: Option<(Soft, u64)>, attempts: u32) {
-    let scope = &stage.scope;
+/// One line for an operator: position, kind and limits, never what the record
+/// holds or what a timer is called.
+fn tell(stage: &StagePlan, unit: &Unit<'_>, failure: &Failure, refused: Option<(Soft, u64)>, attempts: u32) {
+    let (scope, record) = (&stage.scope, &unit.record);
     tracing::warn!(
         pipeline = scope.pipeline,
         stage = scope.stage,
         topic = record.topic,
         partition = record.partition,
-        offset = record.offset,
+        offset = unit.timer.is_none().then_some(record.offset),
+        timer = unit.cause().map(|timer| timer.domain.name()),
+        timer_at = unit.cause().map(|timer| timer.at),
         attempts,
         kind = failure.kind(),
         "{}",
@@ -258,117 +289,6 @@ fn tell(stage: &StagePlan, record: &Record<'_>, failure: &Failure, refused: Opti
 fn backoff(retry: &Retry, attempts: u32) -> Duration {
     let factor = 2_u32.saturating_pow(attempts.saturating_sub(1));
     retry.backoff.saturating_mul(factor).min(retry.max_backoff)
-}
-
-/// What the outputs of one stage for one record come to.
-#[derive(Default)]
-struct Spent {
-    count: usize,
-    bytes: u64,
-}
-
-impl Spent {
-    fn add(&mut self, output: &Emitted, stage: &StagePlan) -> Result<(), Failure> {
-        let limits = &stage.scope.limits;
-        let headers: usize =
-            output.headers.iter().map(|header| header.name.len() + header.value.as_ref().map_or(0, Vec::len)).sum();
-        self.count += 1;
-        self.bytes +=
-            (output.key.as_ref().map_or(0, Vec::len) + output.value.as_ref().map_or(0, Vec::len) + headers) as u64;
-        if self.count > limits.outputs as usize {
-            return Err(Failure::Outputs { count: self.count, limit: limits.outputs });
-        }
-        if self.bytes > limits.output_bytes {
-            return Err(Failure::OutputBytes { bytes: self.bytes, limit: limits.output_bytes });
-        }
-        Ok(())
-    }
-}
-
-impl Passed {
-    fn view<'a>(&'a self, source: &Record<'a>) -> Record<'a> {
-        Record {
-            timestamp: self.timestamp,
-            key: self.key.as_deref(),
-            value: self.value.as_deref(),
-            headers: &self.headers,
-            ..*source
-        }
-    }
-}
-
-fn pass_on(output: Emitted, input: &Record<'_>) -> Result<Passed, Failure> {
-    if output.partition.is_some() {
-        return Err(Failure::InvalidOutput("partition is set although it goes to the next stage"));
-    }
-    Ok(Passed {
-        timestamp: timestamp(output.timestamp, input)?,
-        key: output.key,
-        value: output.value,
-        headers: headers(output.headers)?,
-    })
-}
-
-/// Resolves an output's topic and checks all that the client library would
-/// refuse later, when it could no longer be told which record it came from.
-fn address(
-    emitted: Emitted,
-    input: &Record<'_>,
-    stage: &StagePlan,
-    plan: &Plan,
-    topics: &Topics,
-) -> Result<Output, Failure> {
-    let topic = match &emitted.topic {
-        None => plan.sink.as_ref().ok_or(Failure::NoSink)?,
-        Some(name) => {
-            let granted = stage.topics.iter().chain(&plan.sink).find(|topic| ***topic == **name);
-            granted.ok_or(Failure::TopicNotGranted)?
-        }
-    };
-    let known = topics.get(topic);
-    let partition = emitted
-        .partition
-        .map(|partition| match known {
-            Some(known) if i64::from(partition) < i64::from(known.partitions) => Ok(partition.cast_signed()),
-            _ => Err(Failure::InvalidOutput("partition does not exist in its topic")),
-        })
-        .transpose()?;
-    let output = Output {
-        topic: topic.clone(),
-        partition,
-        timestamp: timestamp(emitted.timestamp, input)?,
-        key: emitted.key,
-        value: emitted.value,
-        headers: headers(emitted.headers)?,
-    };
-    fits(&output, known)?;
-    Ok(output)
-}
-
-fn fits(output: &Output, topic: Option<&Topic>) -> Result<(), Failure> {
-    let bytes = output.batch_bytes();
-    match topic {
-        Some(topic) if bytes > topic.max_batch_bytes => {
-            Err(Failure::OutputTooLarge { topic: topic.name.to_string(), bytes, limit: topic.max_batch_bytes })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn timestamp(given: Option<u64>, input: &Record<'_>) -> Result<i64, Failure> {
-    given.map_or(Ok(input.timestamp), |given| {
-        i64::try_from(given).map_err(|_| Failure::InvalidOutput("timestamp is past the range of 63 bits"))
-    })
-}
-
-fn headers(given: Vec<crate::plugin::EmittedHeader>) -> Result<Vec<Header>, Failure> {
-    given
-        .into_iter()
-        .map(|header| match header.name.contains('\0') {
-            true => Err(Failure::InvalidOutput("header name holds a NUL")),
-            false => Ok((header.name, header.value)),
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the configuration says of pipelines, resolved once for all tasks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
 use crate::plugin::{CapsuleFolder, Scope};
@@ -21,6 +22,11 @@ pub struct Plan {
     /// Where its dead letters come back from; none where it has none.
     pub redrive: Option<Arc<str>>,
     pub provenance: bool,
+    /// What a record may be earlier than the latest so far, in milliseconds,
+    /// without being late.
+    pub max_out_of_orderness: u64,
+    /// Without a record for so long, event time goes on by the clock.
+    pub idle_timeout: Option<Duration>,
     pub stages: Vec<Arc<StagePlan>>,
 }
 
@@ -52,6 +58,8 @@ impl Plan {
             dead_letter: pipeline.dead_letter.as_deref().map(Arc::from),
             redrive: pipeline.dead_letter.as_ref().map(|_| redrive::topic(&config.app, &pipeline.name).into()),
             provenance: pipeline.provenance,
+            max_out_of_orderness: u64::try_from(pipeline.max_out_of_orderness.as_millis()).unwrap_or(u64::MAX),
+            idle_timeout: pipeline.idle_timeout,
             stages: pipeline
                 .stages
                 .iter()

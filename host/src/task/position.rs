@@ -4,6 +4,8 @@
 const MARK: &str = "gregor1";
 /// What begins the word that counts redriven dead letters.
 const REDRIVEN: &str = "redriven=";
+/// What begins the word that counts timers.
+const TIMERS: &str = "timers=";
 
 /// Up to where a partition is processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +16,8 @@ pub struct Position {
     /// Dead letters that were redriven. Their commits move no offset, and what
     /// they did to the state must be told from what stood there before.
     pub redriven: u64,
+    /// Timers that fired, for the same reason.
+    pub timers: u64,
 }
 
 /// A record, at or after the position, that some pipelines are done with and
@@ -27,7 +31,7 @@ pub struct Begun {
 
 impl Position {
     pub fn at(next: i64) -> Position {
-        Position { next, begun: None, redriven: 0 }
+        Position { next, begun: None, redriven: 0, timers: 0 }
     }
 
     /// Every pipeline is done with the record at `offset`.
@@ -36,14 +40,14 @@ impl Position {
     }
 
     /// Up to where the pipeline with this index is, as its stores count: the
-    /// next offset and the dead letters redriven. Each commit that may have
+    /// next offset, the dead letters redriven and the timers. Each commit that may have
     /// changed an entry moves it forward.
     pub fn of_pipeline(&self, index: usize) -> i64 {
         let next = match self.begun {
             Some(begun) if index < begun.pipelines => begun.offset + 1,
             _ => self.next,
         };
-        next.saturating_add_unsigned(self.redriven)
+        next.saturating_add_unsigned(self.redriven).saturating_add_unsigned(self.timers)
     }
 
     /// How many pipelines are done with the record at `offset`.
@@ -58,9 +62,11 @@ impl Position {
         if let Some(begun) = self.begun {
             metadata = format!("{MARK} {} {}", begun.offset, begun.pipelines);
         }
-        if self.redriven > 0 {
-            let before = if metadata.is_empty() { MARK } else { &metadata };
-            metadata = format!("{before} {REDRIVEN}{}", self.redriven);
+        for (word, count) in [(REDRIVEN, self.redriven), (TIMERS, self.timers)] {
+            if count > 0 {
+                let before = if metadata.is_empty() { MARK } else { &metadata };
+                metadata = format!("{before} {word}{count}");
+            }
         }
         metadata
     }
@@ -75,8 +81,8 @@ impl Position {
         {
             position.begun = Some(Begun { offset, pipelines }).filter(|begun| begun.offset >= next);
         }
-        let redriven = words.iter().find_map(|word| word.strip_prefix(REDRIVEN)?.parse().ok());
-        position.redriven = redriven.unwrap_or(0);
+        let count = |name| words.iter().find_map(|word| word.strip_prefix(name)?.parse().ok()).unwrap_or(0);
+        (position.redriven, position.timers) = (count(REDRIVEN), count(TIMERS));
         position
     }
 }
@@ -87,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_record_half_done_is_remembered_with_the_offset() {
-        let position = Position { next: 7, begun: Some(Begun { offset: 9, pipelines: 2 }), redriven: 0 };
+        let position = Position { next: 7, begun: Some(Begun { offset: 9, pipelines: 2 }), redriven: 0, timers: 0 };
         assert_eq!(Position::committed(7, &position.metadata()), position);
         assert_eq!((position.of_pipeline(1), position.of_pipeline(2)), (10, 7));
         assert_eq!((position.done_with(9), position.done_with(8)), (2, 0));
@@ -103,6 +109,16 @@ mod tests {
         }
         assert_eq!((plain.of_pipeline(0), begun.of_pipeline(0), begun.of_pipeline(1)), (10, 13, 10));
         assert_eq!(begun.past(9), Position { redriven: 3, ..Position::at(10) });
+    }
+
+    #[test]
+    fn timers_move_the_position_of_the_state_too() {
+        let plain = Position { timers: 2, ..Position::at(7) };
+        let both = Position { redriven: 3, begun: Some(Begun { offset: 9, pipelines: 1 }), ..plain };
+        for position in [plain, both] {
+            assert_eq!(Position::committed(7, &position.metadata()), position);
+        }
+        assert_eq!((plain.of_pipeline(0), both.of_pipeline(0), both.of_pipeline(1)), (9, 15, 12));
     }
 
     #[test]

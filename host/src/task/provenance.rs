@@ -2,7 +2,15 @@
 //! outputs where the pipeline's `provenance` asks for them. They name topics,
 //! positions and versions, never a key or a payload.
 
-use crate::record::{Header, Record};
+use super::unit::Unit;
+use crate::record::Header;
+
+/// Of a timer: `event-time` or `processing-time` …
+pub const TIMER_DOMAIN: &str = "gregor-timer-domain";
+/// … its name, on dead letters only, as it may hold a key …
+pub const TIMER_NAME: &str = "gregor-timer-name";
+/// … and its time, milliseconds since the Unix epoch.
+pub const TIMER_AT: &str = "gregor-timer-at";
 
 /// Sets `name`, in place of an earlier one: a record may have come through
 /// another pipeline of ours.
@@ -11,23 +19,34 @@ fn set(headers: &mut Vec<Header>, name: &str, value: impl ToString) {
     headers.push((name.to_owned(), Some(value.to_string().into_bytes())));
 }
 
-/// Where the source record stands.
-fn set_source(headers: &mut Vec<Header>, source: &Record<'_>) {
-    set(headers, "gregor-topic", source.topic);
-    set(headers, "gregor-partition", source.partition);
-    set(headers, "gregor-offset", source.offset);
-    set(headers, "gregor-timestamp", source.timestamp);
+/// Where the source record stands, or which timer it was.
+fn set_source(headers: &mut Vec<Header>, source: &Unit<'_>) {
+    let Unit { record, timer } = source;
+    set(headers, "gregor-topic", record.topic);
+    set(headers, "gregor-partition", record.partition);
+    match timer {
+        None => {
+            // Of an earlier pipeline's.
+            headers.retain(|(name, _)| ![TIMER_DOMAIN, TIMER_NAME, TIMER_AT].contains(&name.as_str()));
+            set(headers, "gregor-offset", record.offset);
+        }
+        Some((_, timer)) => {
+            set(headers, TIMER_DOMAIN, timer.domain.name());
+            set(headers, TIMER_AT, timer.at);
+        }
+    }
+    set(headers, "gregor-timestamp", record.timestamp);
 }
 
-/// For an output: the source record, the host and worker that processed it, and
+/// For an output: the source record or the timer, the host and worker that processed it, and
 /// the version of each stage's plugin.
-pub fn set_lineage(headers: &mut Vec<Header>, source: &Record<'_>, worker: &str, versions: &str) {
+pub fn set_lineage(headers: &mut Vec<Header>, source: &Unit<'_>, worker: &str, versions: &str) {
     set_source(headers, source);
     set(headers, "gregor-worker", worker);
     set(headers, "gregor-versions", versions);
 }
 
-/// Why a record became a dead letter.
+/// Why a record or a timer became a dead letter.
 pub struct Cause<'a> {
     pub pipeline: &'a str,
     pub stage: &'a str,
@@ -38,14 +57,17 @@ pub struct Cause<'a> {
     pub attempts: u32,
     /// How often it was redriven.
     pub redriven: u32,
-    /// When the record was polled, in milliseconds since the Unix epoch.
+    /// When the call began, in milliseconds since the Unix epoch.
     pub at_ms: u64,
 }
 
 /// The headers of a dead letter: the record's own, then ours.
-pub fn dead_letter(source: &Record<'_>, cause: &Cause<'_>) -> Vec<Header> {
-    let mut headers = source.headers.to_vec();
+pub fn dead_letter(source: &Unit<'_>, cause: &Cause<'_>) -> Vec<Header> {
+    let mut headers = source.record.headers.to_vec();
     set_source(&mut headers, source);
+    if let Some((_, timer)) = source.timer {
+        set(&mut headers, TIMER_NAME, timer.name());
+    }
     set(&mut headers, "gregor-pipeline", cause.pipeline);
     set(&mut headers, "gregor-stage", cause.stage);
     set(&mut headers, "gregor-digest", &cause.digest);

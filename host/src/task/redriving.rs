@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::pipeline::{Settled, Tried};
+use super::unit::{Place, Unit};
 use super::{Context, Now, Plan, Progress, Task};
 use crate::record::Output;
-use crate::redrive::{Request, Requests};
+use crate::redrive::{Failed, Request, Requests};
 
 /// What a task knows of its pipelines' redrives.
 #[derive(Default)]
@@ -90,7 +91,17 @@ impl Task {
             redriven: letter.redriven + 1,
         };
         let pipeline = &mut self.pipelines[index];
-        match pipeline.settle(context, &letter.record(), now, tried, outputs) {
+        let at = Place { topic: &self.id.topic, partition: self.id.partition, offset: self.position.next };
+        let unit = match (&letter.failed, letter.record()) {
+            (Failed::Timer(timer), _) => pipeline.stage_for(&letter.stage).map(|stage| Unit::timer(stage, timer, at)),
+            (Failed::Record(_), record) => record.as_ref().map(Unit::of),
+        };
+        let Some(unit) = unit else {
+            // Until a version comes that takes it.
+            self.redriving.waiting.insert(index, Waiting { key, attempts: 0, due: None });
+            return Progress::Waits;
+        };
+        match pipeline.settle(context, &unit, now, tried, outputs) {
             Settled::Done => {
                 if context.exactly_once {
                     outputs.extend(pipeline.plan.redrive.as_ref().map(|topic| request.mark(topic, now.wall_ms)));

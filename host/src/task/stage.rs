@@ -9,7 +9,7 @@ use super::tally::Tally;
 use crate::config::Isolation;
 use crate::plugin::{Capsule, Counts, Emitted, Engine, Failure, Instance, Soft, Version};
 use crate::record::Record;
-use crate::state::Cache;
+use crate::state::{Cache, Domain, StateError, Timer};
 
 pub struct Stage {
     pub plan: Arc<StagePlan>,
@@ -22,12 +22,17 @@ pub struct Stage {
     capsule: Option<Box<Capsule>>,
     /// Limits that the log has named since the version came: once is enough.
     told: Vec<Soft>,
+    /// The log has said that timers stand still.
+    told_of_timers: bool,
     /// None until the next record, and after a failure that spoilt it.
     instance: Option<Instance>,
 }
 
 impl Stage {
-    pub fn new(plan: Arc<StagePlan>, version: Arc<Version>, cache: Cache) -> Stage {
+    pub fn new(plan: Arc<StagePlan>, version: Arc<Version>, mut cache: Cache) -> Stage {
+        if version.takes_timers() {
+            cache.keep_origins();
+        }
         Stage {
             plan,
             version,
@@ -36,29 +41,66 @@ impl Stage {
             refused: None,
             capsule: None,
             told: Vec::new(),
+            told_of_timers: false,
             instance: None,
         }
     }
 
-    /// Calls the plugin; the pipeline counts how it went, and keeps or undoes
-    /// what it wrote.
+    /// Calls the plugin with a record, which came from `timer` where it is not
+    /// the source's; the pipeline counts how it went, and keeps or undoes what
+    /// it wrote.
     ///
     /// # Errors
     /// Whatever ended the call; a spoilt instance is gone by then.
-    pub fn process(&mut self, engine: &Engine, record: &Record<'_>, now: &mut Now) -> Result<Vec<Emitted>, Failure> {
+    pub fn process(
+        &mut self,
+        engine: &Engine,
+        record: &Record<'_>,
+        timer: Option<&Timer>,
+        now: &mut Now,
+    ) -> Result<Vec<Emitted>, Failure> {
+        // Its random bytes would not follow from the record's place.
+        let kept = (self.plan.capsules.is_some() && timer.is_none()).then_some(record);
+        self.call(engine, kept, now, |instance, now_ms, cache| instance.process(record, timer, now_ms, cache))
+    }
+
+    /// As [`Stage::process`], with one of its timers.
+    ///
+    /// # Errors
+    /// As [`Stage::process`].
+    pub fn on_timer(
+        &mut self,
+        engine: &Engine,
+        source: &Record<'_>,
+        timer: &Timer,
+        now: &mut Now,
+    ) -> Result<Vec<Emitted>, Failure> {
+        self.call(engine, None, now, |instance, now_ms, cache| instance.on_timer(source, timer, now_ms, cache))
+    }
+
+    /// `kept`: the record whose call is to be kept where it fails.
+    fn call(
+        &mut self,
+        engine: &Engine,
+        kept: Option<&Record<'_>>,
+        now: &mut Now,
+        call: impl FnOnce(&mut Instance, u64, &mut Box<Cache>) -> Result<Vec<Emitted>, Failure>,
+    ) -> Result<Vec<Emitted>, Failure> {
         self.refused = None;
         let instance = match &mut self.instance {
             Some(instance) => instance,
             none => none.insert(Instance::new(engine, &self.version, &self.plan.scope)?),
         };
-        if self.plan.capsules.is_some() {
+        if kept.is_some() {
             self.cache.note();
         }
-        let outcome = instance.process(record, now.wall_ms, &mut self.cache);
-        if let (Err(failure), Some(seen)) = (&outcome, self.cache.take_seen()) {
+        let outcome = call(instance, now.wall_ms, &mut self.cache);
+        let seen = self.cache.take_seen();
+        if let Err(failure) = &outcome {
             let (scope, digest) = (&self.plan.scope, self.version.digest());
-            let capsule = Capsule::new(scope, &digest, record, failure, seen, instance.life(), now.wall_ms);
-            self.capsule = Some(Box::new(capsule));
+            self.capsule = seen.zip(kept).map(|(seen, record)| {
+                Box::new(Capsule::new(scope, &digest, record, failure, seen, instance.life(), now.wall_ms))
+            });
         }
         // One reading of the clock a call: it began at the one before.
         let ended = Instant::now();
@@ -70,6 +112,40 @@ impl Stage {
             self.retire();
         }
         outcome
+    }
+
+    /// Its next timer that is due: event time before processing time, of which
+    /// those up to `last` have had their turn.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn next_timer(&mut self, now_ms: u64, last: Option<&Timer>) -> Result<Option<Timer>, StateError> {
+        if let Some(watermark) = self.cache.watermark()
+            && let Some(timer) = self.cache.due(Domain::EventTime, watermark, None)?
+        {
+            return Ok(Some(timer));
+        }
+        self.cache.due(Domain::ProcessingTime, now_ms, last)
+    }
+
+    /// Whether its timers may fire. Those that another version scheduled stand
+    /// still until one comes that takes them.
+    pub fn takes_timers(&mut self) -> bool {
+        let takes = self.version.takes_timers();
+        let pending = self.cache.pending();
+        if !takes && pending > 0 && !self.told_of_timers {
+            self.told_of_timers = true;
+            let (scope, digest) = (&self.plan.scope, self.version.digest().short());
+            tracing::warn!(
+                pipeline = scope.pipeline,
+                stage = scope.stage,
+                plugin = scope.plugin,
+                digest,
+                pending,
+                "timers stand still: this version exports no timer-processor; deploy one that does",
+            );
+        }
+        takes
     }
 
     /// The record has failed for good: its last call goes to a file.
@@ -95,6 +171,10 @@ impl Stage {
         let instance = Instance::new(engine, version, &self.plan.scope)?;
         self.retire();
         self.told.clear();
+        self.told_of_timers = false;
+        if version.takes_timers() {
+            self.cache.keep_origins();
+        }
         self.version = version.clone();
         self.instance = Some(instance);
         Ok(())

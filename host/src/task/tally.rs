@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::plugin::{Counts, Soft};
+use crate::state::Domain;
 
 /// Upper bounds of the buckets of `plugin_call_seconds`.
 pub const BUCKETS: [f64; 12] = [2e-6, 5e-6, 1e-5, 2.5e-5, 1e-4, 2.5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1, 5e-1, 2.0];
@@ -39,6 +40,8 @@ pub struct Tally {
     pub ok: u64,
     /// Calls that failed, by kind of failure.
     pub failed: Vec<(&'static str, u64)>,
+    /// Timers settled, in the order of [`Domain::ALL`].
+    pub fired: [u64; 2],
     pub retries: u64,
     pub skipped: u64,
     /// Dead letters, by kind of failure.
@@ -57,6 +60,10 @@ impl Tally {
             None => self.ok += 1,
             Some(kind) => self.failure(kind),
         }
+    }
+
+    pub fn fired(&mut self, domain: Domain) {
+        self.fired[domain as usize] += 1;
     }
 
     pub fn failure(&mut self, kind: &'static str) {

@@ -18,9 +18,9 @@ pub enum PartitionState {
     /// Its state is opened or rebuilt; records wait in the topic.
     Restoring,
     Running,
-    /// A record is tried again later; the partition is paused until then.
+    /// A record or a timer is tried again later; the partition is paused until then.
     Retrying,
-    /// A record failed for good; the partition waits for a new version.
+    /// A record or a timer failed for good; the partition waits for a new version.
     Held,
     /// `--bounded`: everything up to the end found at start is processed.
     Finished,
@@ -79,6 +79,10 @@ pub struct StageView {
     pub digest: String,
     pub entries: u64,
     pub bytes: u64,
+    /// Timers that wait.
+    pub timers: u64,
+    /// Event time, milliseconds since the Unix epoch; none where no record had a timestamp.
+    pub watermark: Option<u64>,
 }
 
 impl StageView {
@@ -91,6 +95,8 @@ impl StageView {
             digest: stage.version.digest().to_string(),
             entries: stage.cache.len(),
             bytes: stage.cache.bytes(),
+            timers: stage.cache.pending(),
+            watermark: stage.cache.watermark(),
         }
     }
 }

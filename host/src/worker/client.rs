@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::message::ToBytes;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::statistics::Partition;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 
@@ -82,11 +83,12 @@ pub fn member_config(config: &Config, worker: usize, bounded: bool) -> ClientCon
         client.set("group.instance.id", format!("{}-{worker}", config.host.id));
     }
     overlay(&mut client, config);
+    let idles = config.pipelines.iter().any(|pipeline| pipeline.idle_timeout.is_some());
     client
         .set("group.id", &config.app)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("enable.partition.eof", bounded.to_string());
+        .set("enable.partition.eof", (bounded || idles).to_string());
     client
 }
 
@@ -163,6 +165,21 @@ pub enum Rebalance {
     Revoked(TopicPartitionList),
 }
 
+/// A partition's end, as statistics tell it.
+struct PartitionEnd {
+    partition: i32,
+    end: i64,
+    /// The client has fetched everything up to it.
+    fetched: bool,
+}
+
+impl PartitionEnd {
+    fn of(told: &Partition) -> PartitionEnd {
+        let fetched = told.eof_offset >= told.ls_offset;
+        PartitionEnd { partition: told.partition, end: told.ls_offset, fetched }
+    }
+}
+
 /// What a member's callbacks note down for its worker, which acts on it once
 /// `poll` has returned, where it may touch everything.
 #[derive(Default)]
@@ -172,7 +189,7 @@ pub struct MemberContext {
     announced: AtomicBool,
     /// While closing there is no later `poll`: answer on the spot.
     closing: AtomicBool,
-    ends: Mutex<HashMap<String, Vec<(i32, i64)>>>,
+    ends: Mutex<HashMap<String, Vec<PartitionEnd>>>,
     /// Some broker's connection is up, as of the last statistics.
     answering: AtomicBool,
     /// The member has its share of partitions, which may be none.
@@ -217,8 +234,14 @@ impl MemberContext {
     /// The end of a partition as of the client's last statistics.
     pub fn end(&self, topic: &str, partition: i32) -> Option<i64> {
         let ends = locked(&self.ends);
-        let (_, end) = ends.get(topic)?.iter().find(|(known, _)| *known == partition)?;
-        Some(*end)
+        Some(ends.get(topic)?.iter().find(|known| known.partition == partition)?.end)
+    }
+
+    /// Whether the client had fetched all of a partition at its last statistics.
+    pub fn has_fetched_all(&self, topic: &str, partition: i32) -> bool {
+        let ends = locked(&self.ends);
+        let known = ends.get(topic).and_then(|ends| ends.iter().find(|known| known.partition == partition));
+        known.is_some_and(|known| known.fetched)
     }
 }
 
@@ -244,7 +267,7 @@ impl ClientContext for MemberContext {
         let mut ends = locked(&self.ends);
         for (name, topic) in statistics.topics {
             let known = topic.partitions.values().filter(|partition| partition.ls_offset >= 0);
-            ends.insert(name, known.map(|partition| (partition.partition, partition.ls_offset)).collect());
+            ends.insert(name, known.map(PartitionEnd::of).collect());
         }
     }
 }

@@ -11,6 +11,7 @@ mod redrive;
 mod restore;
 mod shelf;
 mod swap;
+mod timers;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,6 +78,8 @@ pub struct Worker {
     halted: bool,
     /// When dead letters to redrive are looked for again.
     redrive_at: Instant,
+    /// When timers of partitions without records are looked for again.
+    timers_at: Instant,
     tasks: HashMap<TopicPartition, Task, foldhash::fast::RandomState>,
     /// Outputs of the record in work.
     outputs: Vec<Output>,
@@ -141,6 +144,7 @@ impl Worker {
             unsure: Vec::new(),
             halted: false,
             redrive_at: Instant::now(),
+            timers_at: Instant::now(),
             tasks: HashMap::default(),
             outputs: Vec::new(),
             produced: Vec::new(),
@@ -228,6 +232,7 @@ impl Worker {
         self.take_restored()?;
         if !self.halted {
             self.retry_due(now)?;
+            self.fire_due(now)?;
             self.redrive(now)?;
         }
         if self.committer.due(now.instant) {
@@ -264,7 +269,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Tries waiting records again; their partitions go on where that helps.
+    /// Tries waiting records and timers again; their partitions go on where that helps.
     fn retry_due(&mut self, mut now: Now) -> Result<(), WorkerError> {
         let polled_at = now.instant;
         let due = |task: &&mut Task| task.due().is_some_and(|due| due <= polled_at);
@@ -319,11 +324,14 @@ impl Worker {
         Ok(())
     }
 
-    /// `--bounded`: the client has read partition `partition` to its end, which
-    /// is at or past the bound, so what is left below the bound holds no record:
-    /// transaction markers take offsets. The client does not tell the topic, so
-    /// nothing is concluded where two sources have that partition open here.
+    /// The client has read partition `partition` to its end, of a topic that it
+    /// does not tell.
+    ///
+    /// `--bounded`: the end is at or past the bound, so what is left below the
+    /// bound holds no record: transaction markers take offsets. Nothing is
+    /// concluded where two sources have that partition open here.
     fn at_end(&mut self, partition: i32) {
+        self.tasks.values_mut().filter(|task| task.id.partition == partition).for_each(Task::reached_end);
         let Some(bounds) = &self.shared.bounds else { return };
         let short = |task: &&mut Task| bounds.get(&task.id).is_some_and(|end| task.position().next < *end);
         let mut open = self.tasks.values_mut().filter(|task| task.id.partition == partition).filter(short);

@@ -62,7 +62,7 @@ impl Runs {
     /// Processes a record and undoes what it wrote where that fails.
     pub fn give(&mut self, record: &Record<'_>) -> Result<Vec<Emitted>, Failure> {
         self.cache.begin(1_000, record.key);
-        let outcome = self.instance.process(record, 1_000, &mut self.cache);
+        let outcome = self.instance.process(record, None, 1_000, &mut self.cache);
         if outcome.is_ok() {
             self.cache.keep()
         } else {

@@ -10,7 +10,7 @@ use crate::support::extra::{Line, Topics, stage};
 use crate::support::{Host, Setup, plugin};
 
 const TOKEN: &str = "s3cret";
-const KEY_RULE: &str = "error a key is 1 to 512 bytes of UTF-8";
+const KEY_RULE: &str = "error a key is 1 to 512 bytes of UTF-8 and does not begin with U+10FFFF";
 const NO_NUMBER: &str = "error the value is no decimal 64-bit integer, or the sum leaves 64 bits";
 
 /// A stage that runs `name`, in the test's own process.

@@ -118,7 +118,19 @@ impl Line {
     /// Sends a record and waits for its output; the output's text.
     #[track_caller]
     pub fn ask(&self, partition: i32, value: &str) -> String {
-        let offset = self.send(partition, "key", value).to_string();
+        self.answer(Record::new("key", value).partition(partition))
+    }
+
+    /// As [`Line::ask`], by a record with a timestamp, milliseconds since the Unix epoch.
+    #[track_caller]
+    pub fn ask_at(&self, partition: i32, timestamp: i64, value: &str) -> String {
+        self.answer(Record::new("key", value).partition(partition).timestamp(timestamp))
+    }
+
+    #[track_caller]
+    fn answer(&self, record: Record) -> String {
+        let partition = record.partition.expect("a partition");
+        let offset = self.send_record(record).to_string();
         self.flush();
         let answer = eventually(&format!("the output of record {offset} of partition {partition}"), || {
             let from_it = |output: &Received| {

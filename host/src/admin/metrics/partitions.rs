@@ -60,6 +60,19 @@ impl Collector for Partitions {
         for (id, stage) in self.stages() {
             bytes.encode_family(&cache(id, &id.partition.to_string(), stage))?.encode_gauge(&stage.bytes)?;
         }
+        let help = "Timers of a stage that wait, for each partition.";
+        let mut pending = encoder.encode_descriptor("timers_pending", help, None, MetricType::Gauge)?;
+        for (id, stage) in self.stages() {
+            pending.encode_family(&cache(id, &id.partition.to_string(), stage))?.encode_gauge(&stage.timers)?;
+        }
+        let help = "Event time of a stage in seconds since the Unix epoch, for each partition that has one.";
+        let mut watermarks = encoder.encode_descriptor("watermark_seconds", help, None, MetricType::Gauge)?;
+        for (id, stage) in self.stages() {
+            if let Some(watermark) = stage.watermark {
+                let seconds = watermark as f64 / 1_000.0;
+                watermarks.encode_family(&cache(id, &id.partition.to_string(), stage))?.encode_gauge(&seconds)?;
+            }
+        }
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 use super::own::Own;
 use crate::deploy::Calls;
 use crate::plugin::Soft;
+use crate::state::Domain;
 use crate::task::{BUCKETS, CallTimes, Tally};
 
 /// Kinds of failure by which a trap or a limit ends a call.
@@ -52,6 +53,7 @@ struct All {
 struct Totals {
     ok: u64,
     failed: BTreeMap<&'static str, u64>,
+    fired: [u64; 2],
     retries: u64,
     skipped: u64,
     dead_letters: BTreeMap<&'static str, u64>,
@@ -65,6 +67,7 @@ impl Default for Totals {
         Totals {
             ok: 0,
             failed: zeros(),
+            fired: [0; 2],
             retries: 0,
             skipped: 0,
             dead_letters: zeros(),
@@ -81,6 +84,7 @@ impl Stages {
         tally.counts.into_iter().for_each(|counts| all.own.add(&labels, counts));
         let totals = all.stages.entry(labels).or_default();
         totals.ok += tally.ok;
+        totals.fired.iter_mut().zip(tally.fired).for_each(|(total, more)| *total += more);
         totals.retries += tally.retries;
         totals.skipped += tally.skipped;
         totals.times.add(&tally.times);
@@ -162,17 +166,24 @@ impl All {
     }
 
     fn encode_outcomes(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Further tries of records that failed.";
+        let help = "Timers that fired, whatever came of them.";
+        let mut fired = encoder.encode_descriptor("timers_fired", help, None, MetricType::Counter)?;
+        for (labels, totals) in &self.stages {
+            for (domain, count) in Domain::ALL.into_iter().zip(totals.fired) {
+                counter(&mut fired, &labels.with("domain", domain.name()), count)?;
+            }
+        }
+        let help = "Further tries of records and timers that failed.";
         let mut retries = encoder.encode_descriptor("retries", help, None, MetricType::Counter)?;
         for (labels, totals) in &self.stages {
             counter(&mut retries, labels, totals.retries)?;
         }
-        let help = "Failed records left out, as the stage's on-failure policy says.";
+        let help = "Failed records and timers left out, as the stage's on-failure policy says.";
         let mut skipped = encoder.encode_descriptor("records_skipped", help, None, MetricType::Counter)?;
         for (labels, totals) in &self.stages {
             counter(&mut skipped, labels, totals.skipped)?;
         }
-        let help = "Failed records sent to the dead-letter topic, by kind of failure.";
+        let help = "Failed records and timers sent to the dead-letter topic, by kind of failure.";
         let mut letters = encoder.encode_descriptor("dead_letters", help, None, MetricType::Counter)?;
         for (labels, totals) in &self.stages {
             for (kind, count) in &totals.dead_letters {

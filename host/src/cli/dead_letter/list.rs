@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::topic::{Found, Reader, Redrive};
 use super::{Filter, NONE, PipelineArgs};
 use crate::cli::api::printable;
+use crate::redrive::Failed;
 
 #[derive(Args)]
 pub struct ListArgs {
@@ -37,7 +38,10 @@ pub struct Row {
     pub at: String,
     pub topic: String,
     pub partition: i32,
-    pub offset: i64,
+    /// None where a timer failed.
+    pub offset: Option<i64>,
+    /// The domain of the timer that failed, where it is one.
+    pub timer: Option<&'static str>,
     pub timestamp: i64,
     pub pipeline: String,
     pub stage: String,
@@ -58,7 +62,11 @@ impl Row {
             at: found.place.to_string(),
             topic: letter.topic.clone(),
             partition: letter.partition,
-            offset: letter.offset,
+            offset: letter.offset(),
+            timer: match &letter.failed {
+                Failed::Record(_) => None,
+                Failed::Timer(timer) => Some(timer.domain.name()),
+            },
             timestamp: letter.timestamp,
             pipeline: letter.pipeline.clone(),
             stage: letter.stage.clone(),
@@ -70,6 +78,20 @@ impl Row {
             redriven: letter.redriven,
             redrive: redrive.name(),
             bytes: letter.bytes(),
+        }
+    }
+}
+
+impl Row {
+    /// Where the record stands, or when the timer was to fire.
+    pub fn source(&self) -> String {
+        let Row { topic, partition, .. } = self;
+        match (self.offset, self.timer) {
+            (Some(offset), _) => format!("{topic}-{partition}@{offset}"),
+            (None, timer) => {
+                let at = u64::try_from(self.timestamp).unwrap_or(0);
+                format!("{topic}-{partition} {} timer of {}", timer.unwrap_or("unknown"), moment(at))
+            }
         }
     }
 }
@@ -118,7 +140,7 @@ pub fn table(rows: &[Row]) -> Table {
     for row in rows {
         table.add_row([
             row.at.clone(),
-            printable(&format!("{}-{}@{}", row.topic, row.partition, row.offset)),
+            printable(&row.source()),
             row.failed_at.map_or("-".to_owned(), moment),
             printable(&row.stage),
             printable(&row.error),

@@ -140,7 +140,9 @@ fn choose(
         );
         return Err(Refusal { code: CONFIGURATION, problem }.into());
     }
-    plan.letters.sort_by_key(|found| (found.letter.partition, found.letter.offset, found.letter.redriven));
+    plan.letters.sort_by_key(|found| {
+        (found.letter.partition, found.letter.offset(), found.letter.timestamp, found.letter.redriven)
+    });
     Ok(plan)
 }
 

@@ -12,6 +12,7 @@ use super::list::{Row, moment};
 use super::topic::Reader;
 use super::{NONE, PipelineArgs, Place, Refusal};
 use crate::cli::api::printable;
+use crate::redrive::Failed;
 
 #[derive(Args)]
 pub struct ShowArgs {
@@ -53,6 +54,9 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
             document["key"] = shown(letter.key.as_deref());
             document["value"] = shown(letter.value.as_deref());
             document["headers"] = Value::Array(headers);
+            if let Failed::Timer(timer) = &letter.failed {
+                document["timerName"] = json!(timer.name());
+            }
         }
         serde_json::to_writer_pretty(&mut out, &document)?;
         writeln!(out)?;
@@ -60,7 +64,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     }
     let failed = row.failed_at.map_or("-".to_owned(), moment);
     let lines = [
-        ("record", format!("{}-{}@{}", row.topic, row.partition, row.offset)),
+        (if row.timer.is_some() { "timer" } else { "record" }, row.source()),
         ("timestamp", u64::try_from(row.timestamp).map_or("-".to_owned(), moment)),
         ("pipeline", row.pipeline.clone()),
         ("stage", row.stage.clone()),
@@ -76,6 +80,9 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "{name:<10} {}", printable(&value))?;
     }
     if args.payload {
+        if let Failed::Timer(timer) = &letter.failed {
+            writeln!(out, "{:<10} {}", "name", printable(timer.name()))?;
+        }
         writeln!(out, "{:<10} {}", "key", text(letter.key.as_deref()))?;
         writeln!(out, "{:<10} {}", "value", text(letter.value.as_deref()))?;
         for (name, value) in &letter.headers {

@@ -48,6 +48,8 @@ fn every_key_of_the_example_is_read() {
     assert_eq!(locations.sink.as_deref(), Some("locations-enriched"));
     assert_eq!(locations.dead_letter.as_deref(), Some("locations-dead-letter"));
     assert!(locations.provenance);
+    assert_eq!(locations.max_out_of_orderness, Duration::from_secs(30));
+    assert_eq!(locations.idle_timeout, Some(Duration::from_millis(1_500)));
     assert_eq!(plain.name, "plain");
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(
@@ -107,6 +109,7 @@ fn what_is_left_out_has_a_default() {
     assert_eq!(pipeline.start, Start::Earliest);
     assert_eq!((&pipeline.sink, &pipeline.dead_letter), (&None, &None));
     assert!(!pipeline.provenance);
+    assert_eq!((pipeline.max_out_of_orderness, pipeline.idle_timeout), (Duration::ZERO, None));
     assert_eq!(
         pipeline.stages,
         [Stage {

@@ -12,3 +12,5 @@ wasmtime::component::bindgen!({
 pub const PROCESSOR: &str = "gregor:plugin/processor";
 /// What a version may export: `init`, which checks its configuration.
 pub const LIFECYCLE: &str = "gregor:plugin/lifecycle@1.0.0";
+/// What a version may export: `on-timer`, called when a timer is due.
+pub const TIMER_PROCESSOR: &str = "gregor:plugin/timer-processor@1.0.0";

@@ -1,0 +1,152 @@
+//! Timers and event time, kept as entries of the host's own.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::{Cache, CacheError, MAX_SCAN_BYTES, MAX_SCAN_ENTRIES};
+use crate::state::store::{Entry, Origin, Page, StateError};
+use crate::state::timers::{self, Domain, MAX_NAME, RESERVED_PREFIX, Timer, WATERMARK};
+
+impl Cache {
+    /// Finds the timers and the watermark among the entries of a store that was
+    /// opened; to be called before anything else.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn find_timers(&mut self) -> Result<(), StateError> {
+        let mut after: Option<String> = None;
+        loop {
+            let (limit, bytes) = (MAX_SCAN_ENTRIES, MAX_SCAN_BYTES);
+            let page = Page { prefix: RESERVED_PREFIX, after: after.as_deref(), now: 0, limit, bytes };
+            let found = self.store.scan(&page)?;
+            let Some((last, _)) = found.last() else { return Ok(()) };
+            after = Some(last.clone());
+            for (key, entry) in found {
+                if key == WATERMARK {
+                    self.watermark = timers::time(&entry);
+                    self.settled_watermark = self.watermark;
+                }
+                self.timers.replace(&Arc::from(key), None, timers::time(&entry));
+            }
+        }
+    }
+
+    /// Remembers which record scheduled a timer even where nothing else needs it.
+    pub fn keep_origins(&mut self) {
+        self.origins = true;
+    }
+
+    /// Every write of the store goes through here or [`Cache::remove`]: the
+    /// index of timers follows.
+    pub(super) fn put(&mut self, key: &str, entry: Entry) -> Result<(Arc<str>, Option<Entry>), StateError> {
+        if !timers::is_reserved(key) {
+            return self.store.put(key, entry);
+        }
+        let after = timers::time(&entry);
+        let (key, previous) = self.store.put(key, entry)?;
+        self.timers.replace(&key, previous.as_ref().and_then(timers::time), after);
+        Ok((key, previous))
+    }
+
+    pub(super) fn remove(&mut self, key: &str) -> Result<Option<(Arc<str>, Entry)>, StateError> {
+        let removed = self.store.remove(key)?;
+        if let Some((key, entry)) = &removed
+            && timers::is_reserved(key)
+        {
+            self.timers.replace(key, timers::time(entry), None);
+        }
+        Ok(removed)
+    }
+
+    /// Schedules a timer in the record in work, in place of an earlier one of
+    /// its domain and name. `at` is in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`CacheError::InvalidKey`] unless the name has 1 to 256 bytes;
+    /// [`CacheError::QuotaExceeded`] or [`CacheError::Store`].
+    pub fn schedule(&mut self, domain: Domain, name: &str, at: u64) -> Result<(), CacheError> {
+        if name.is_empty() || name.len() > MAX_NAME {
+            return Err(CacheError::InvalidKey);
+        }
+        self.write(&domain.key(name), at.to_string().into_bytes(), None)
+    }
+
+    /// Whether there was such a timer.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn cancel(&mut self, domain: Domain, name: &str) -> Result<bool, StateError> {
+        let key = domain.key(name);
+        self.see(&key)?;
+        let removed = self.remove(&key)?;
+        let was_there = removed.is_some();
+        self.undo.extend(removed.map(|(key, entry)| (key, Some(entry))));
+        Ok(was_there)
+    }
+
+    /// The first timer of `domain` that is due at `until` (milliseconds since
+    /// the Unix epoch), and comes after `after`: by time, then by name.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn due(&mut self, domain: Domain, until: u64, after: Option<&Timer>) -> Result<Option<Timer>, StateError> {
+        let from = after.map_or(Bound::Unbounded, |timer| Bound::Excluded((timer.at, timer.key.clone())));
+        let next = self.timers.of(domain).range((from, Bound::Unbounded)).next();
+        let Some((at, key)) = next.filter(|(at, _)| *at <= until).cloned() else { return Ok(None) };
+        let entry = self.store.get(&key)?;
+        let record_key = entry.and_then(|entry| entry.origin.record_key(&key)).map(<[u8]>::to_vec);
+        Ok(Some(Timer { domain, at, record_key, key }))
+    }
+
+    /// The time of the first timer of `domain`, in milliseconds since the Unix epoch.
+    pub fn earliest(&self, domain: Domain) -> Option<u64> {
+        self.timers.of(domain).first().map(|(at, _)| *at)
+    }
+
+    /// Takes a timer away in the record in work: it fires. One of the same name
+    /// for another time stays.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn take_timer(&mut self, timer: &Timer) -> Result<(), StateError> {
+        if !self.timers.of(timer.domain).contains(&(timer.at, timer.key.clone())) {
+            return Ok(());
+        }
+        let removed = self.remove(&timer.key)?;
+        self.undo.extend(removed.map(|(key, entry)| (key, Some(entry))));
+        Ok(())
+    }
+
+    /// Timers that wait.
+    pub fn pending(&self) -> u64 {
+        self.timers.len()
+    }
+
+    /// Event time of the stage, in milliseconds since the Unix epoch.
+    pub fn watermark(&self) -> Option<u64> {
+        self.watermark
+    }
+
+    /// Moves the stage's event time on; it never goes back.
+    pub fn advance(&mut self, watermark: Option<u64>) {
+        self.watermark = self.watermark.max(watermark);
+    }
+
+    /// Puts the watermark among the entries, for the commit of this interval;
+    /// between two records.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn note_watermark(&mut self) -> Result<(), StateError> {
+        let Some(watermark) = self.watermark else { return Ok(()) };
+        if self.store.get(WATERMARK)?.and_then(timers::time) == Some(watermark) {
+            return Ok(());
+        }
+        let value = watermark.to_string().into_bytes();
+        let entry = Entry { value, expires_at: None, origin: Origin::Null, interval: self.interval };
+        let (key, previous) = self.put(WATERMARK, entry)?;
+        self.undo.push((key, previous));
+        self.keep();
+        Ok(())
+    }
+}

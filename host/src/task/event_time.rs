@@ -1,0 +1,116 @@
+//! Event time of a pipeline's partition: how far its source's records have come.
+
+use std::time::{Duration, Instant};
+
+use super::plan::Plan;
+
+pub struct EventTime {
+    /// What a record may be earlier than the latest so far, in milliseconds.
+    max_out_of_orderness: u64,
+    idle_timeout: Option<Duration>,
+    /// No earlier record is expected; milliseconds since the Unix epoch.
+    watermark: Option<u64>,
+    /// Since when no record came, and where the watermark stood then.
+    quiet: Option<(Instant, u64)>,
+}
+
+impl EventTime {
+    /// `watermark`: where it stood before.
+    pub fn new(plan: &Plan, watermark: Option<u64>) -> EventTime {
+        EventTime {
+            max_out_of_orderness: plan.max_out_of_orderness,
+            idle_timeout: plan.idle_timeout,
+            watermark,
+            quiet: None,
+        }
+    }
+
+    pub fn watermark(&self) -> Option<u64> {
+        self.watermark
+    }
+
+    /// A record with this timestamp, in milliseconds since the Unix epoch, goes
+    /// through next. One without says nothing.
+    pub fn record(&mut self, timestamp: i64) {
+        self.quiet = None;
+        if let Ok(timestamp) = u64::try_from(timestamp)
+            && timestamp > 0
+        {
+            self.watermark = self.watermark.max(Some(timestamp.saturating_sub(self.max_out_of_orderness)));
+        }
+    }
+
+    /// No record is left in the partition: past the idle timeout the watermark
+    /// goes on from where it stood as the clock does. Not to the clock's time:
+    /// records of an earlier day would all be late.
+    pub fn idle(&mut self, now: Instant) {
+        let (Some(timeout), Some(watermark)) = (self.idle_timeout, self.watermark) else { return };
+        let (since, stood) = *self.quiet.get_or_insert((now, watermark));
+        let quiet = now.saturating_duration_since(since);
+        if quiet >= timeout {
+            let passed = u64::try_from(quiet.as_millis()).unwrap_or(u64::MAX);
+            self.watermark = self.watermark.max(Some(stood.saturating_add(passed)));
+        }
+    }
+
+    /// Records are left, or it waits: quiet begins anew.
+    pub fn busy(&mut self) {
+        self.quiet = None;
+    }
+
+    /// Back to where it stood: its records come again.
+    pub fn roll_back(&mut self, watermark: Option<u64>) {
+        (self.watermark, self.quiet) = (watermark, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event_time(lateness: u64, idle_ms: u64) -> EventTime {
+        EventTime {
+            max_out_of_orderness: lateness,
+            idle_timeout: Some(Duration::from_millis(idle_ms)),
+            watermark: None,
+            quiet: None,
+        }
+    }
+
+    #[test]
+    fn the_watermark_follows_the_latest_record_less_the_lateness_and_never_goes_back() {
+        let mut time = event_time(10, 100);
+        for (timestamp, watermark) in
+            [(-1, None), (0, None), (5, Some(0)), (50, Some(40)), (20, Some(40)), (51, Some(41))]
+        {
+            time.record(timestamp);
+            assert_eq!(time.watermark(), watermark, "after {timestamp}");
+        }
+    }
+
+    #[test]
+    fn without_records_it_goes_on_by_the_clock_from_where_it_stood() {
+        let start = Instant::now();
+        let after = |ms| start + Duration::from_millis(ms);
+        let mut time = event_time(0, 100);
+        time.idle(start);
+        time.idle(after(1_000));
+        assert_eq!(time.watermark(), None, "there is nothing to go on from");
+        time.record(7_000);
+        time.idle(after(1_000));
+        time.idle(after(1_099));
+        assert_eq!(time.watermark(), Some(7_000));
+        time.idle(after(1_100));
+        assert_eq!(time.watermark(), Some(7_100));
+        time.idle(after(1_250));
+        assert_eq!(time.watermark(), Some(7_250));
+        time.record(7_001);
+        time.idle(after(1_300));
+        assert_eq!(time.watermark(), Some(7_250), "a late record does not take it back");
+        time.idle(after(1_400));
+        assert_eq!(time.watermark(), Some(7_350));
+        time.roll_back(Some(6_000));
+        time.idle(after(9_000));
+        assert_eq!(time.watermark(), Some(6_000));
+    }
+}

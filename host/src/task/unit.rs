@@ -1,0 +1,52 @@
+//! What goes through a pipeline, whole or not at all.
+
+use crate::record::Record;
+use crate::state::Timer;
+
+/// A record of the source, or a timer of one of the stages.
+#[derive(Clone, Copy)]
+pub struct Unit<'a> {
+    /// Of a timer, what stands in for a source record: its time, the key of the
+    /// record that scheduled it, and the offset of the record that comes next.
+    pub record: Record<'a>,
+    pub timer: Option<(usize, &'a Timer)>,
+}
+
+impl<'a> Unit<'a> {
+    pub fn of(record: &Record<'a>) -> Unit<'a> {
+        Unit { record: *record, timer: None }
+    }
+
+    /// A timer of the stage with this index.
+    pub fn timer(stage: usize, timer: &'a Timer, at: Place<'a>) -> Unit<'a> {
+        let record = Record {
+            topic: at.topic,
+            partition: at.partition,
+            offset: at.offset,
+            timestamp: i64::try_from(timer.at).unwrap_or(i64::MAX),
+            key: timer.record_key.as_deref(),
+            value: None,
+            headers: &[],
+        };
+        Unit { record, timer: Some((stage, timer)) }
+    }
+
+    /// The stage that it begins at.
+    pub fn first(&self) -> usize {
+        self.timer.map_or(0, |(stage, _)| stage)
+    }
+
+    /// What the calls of later stages come from, where that is no record.
+    pub fn cause(&self) -> Option<&'a Timer> {
+        self.timer.map(|(_, timer)| timer)
+    }
+}
+
+/// Where a task stands.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub topic: &'a str,
+    pub partition: i32,
+    /// Of the record that comes next.
+    pub offset: i64,
+}
