@@ -1,7 +1,7 @@
 //! The output's value.
 
 use gregor_sdk::{Failure, reject};
-use location::text::{append, decimal};
+use location::text::{append, decimal, integer};
 use serde::Serialize;
 
 use crate::track::{Step, Track};
@@ -23,17 +23,17 @@ pub fn write(patient_id: &str, track: &Track, step: &Step) -> Result<Vec<u8>, Fa
     out.extend_from_slice(br#","lon":"#);
     degrees(&mut out, track.lon)?;
     out.extend_from_slice(br#","ts":"#);
-    append(&mut out, itoa::Buffer::new().format(track.ts).as_bytes());
+    integer(&mut out, track.ts);
     out.extend_from_slice(br#","count":"#);
-    append(&mut out, itoa::Buffer::new().format(track.count).as_bytes());
+    integer(&mut out, track.count);
     out.extend_from_slice(br#","movedM":"#);
-    number(&mut out, step.moved_m)?;
+    any(&mut out, &step.moved_m)?;
     out.extend_from_slice(br#","totalM":"#);
-    number(&mut out, track.total_m)?;
+    any(&mut out, &track.total_m)?;
     #[cfg(feature = "speed")]
     {
         out.extend_from_slice(br#","speedMps":"#);
-        number(&mut out, step.speed_mps)?;
+        any(&mut out, &step.speed_mps)?;
     }
     out.push(b'}');
     Ok(out)
@@ -50,11 +50,7 @@ fn text(out: &mut Vec<u8>, value: &str) -> Result<(), Failure> {
 }
 
 fn degrees(out: &mut Vec<u8>, value: f64) -> Result<(), Failure> {
-    if decimal(out, value, b".0") { Ok(()) } else { number(out, value) }
-}
-
-fn number(out: &mut Vec<u8>, value: f64) -> Result<(), Failure> {
-    any(out, &value)
+    if decimal(out, value, b".0") { Ok(()) } else { any(out, &value) }
 }
 
 fn any(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {

@@ -7,6 +7,9 @@ const SCALE: u64 = 10_u64.pow(PLACES as u32);
 /// and nothing so small that it would be written with an exponent.
 const RANGE: std::ops::Range<f64> = 1e4..1e15;
 
+/// Eight digits.
+const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+
 /// Appends `text`. A copy of a length that is known only at run time is a call
 /// out of WebAssembly; the copies here have fixed lengths and may overlap.
 #[inline(always)]
@@ -48,22 +51,40 @@ pub fn decimal(out: &mut Vec<u8>, number: f64, whole: &[u8]) -> bool {
     if number < 0.0 {
         out.push(b'-');
     }
-    append(out, itoa::Buffer::new().format((scaled / SCALE) as u32).as_bytes());
-    let mut rest = (scaled % SCALE) as u32;
+    integer(out, scaled / SCALE);
+    let rest = (scaled % SCALE) as u32;
     if rest == 0 {
         append(out, whole);
         return true;
     }
-    let mut fraction = [b'.'; 1 + PLACES];
-    for digit in fraction[1..].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    out.extend_from_slice(&fraction);
-    while out.last() == Some(&b'0') {
-        out.pop();
-    }
+    // Seven digits and a zero, of which all zeros at the end go.
+    let (first, last) = (four_digits(rest / 1_000), four_digits(rest % 1_000 * 10));
+    let zeros = (((u64::from(last) << 32) | u64::from(first)) ^ ZEROS).leading_zeros();
+    out.push(b'.');
+    out.extend_from_slice(&first.to_le_bytes());
+    out.extend_from_slice(&last.to_le_bytes());
+    out.truncate(out.len() - zeros as usize / 8);
     true
+}
+
+/// Appends `number`.
+#[inline(always)]
+pub fn integer(out: &mut Vec<u8>, number: u64) {
+    if number >= 10_000 {
+        return append(out, itoa::Buffer::new().format(number).as_bytes());
+    }
+    let digits = four_digits(number as u32);
+    let zeros = (digits ^ ZEROS as u32).trailing_zeros().min(24) & 24;
+    out.extend_from_slice(&(digits >> zeros).to_le_bytes());
+    out.truncate(out.len() - zeros as usize / 8);
+}
+
+/// The text of a number below 10,000, the first digit lowest.
+#[inline(always)]
+fn four_digits(number: u32) -> u32 {
+    let pairs = (number / 100) | ((number % 100) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f;
+    tens | ((pairs - 10 * tens) << 8) | ZEROS as u32
 }
 
 #[cfg(test)]
@@ -84,6 +105,15 @@ mod tests {
             let mut out = b"before".to_vec();
             append(&mut out, &text[..len]);
             assert_eq!(out, [b"before", &text[..len]].concat());
+        }
+    }
+
+    #[test]
+    fn integers_are_written_as_they_are() {
+        for number in (0..20_000).chain([u64::MAX]) {
+            let mut out = b"x".to_vec();
+            integer(&mut out, number);
+            assert_eq!(out, format!("x{number}").as_bytes());
         }
     }
 
@@ -126,6 +156,13 @@ mod tests {
             if let Some(text) = written(number, "") {
                 prop_assert_eq!(text, number.to_string());
             }
+        }
+    }
+
+    #[test]
+    fn numbers_of_four_digits_keep_their_zeros() {
+        for number in 0..10_000 {
+            assert_eq!(four_digits(number).to_le_bytes(), *format!("{number:04}").as_bytes());
         }
     }
 }
