@@ -16,6 +16,7 @@ mod invalid;
 mod plain;
 #[cfg(test)]
 mod tests;
+pub mod text;
 
 use std::borrow::Cow;
 

@@ -11,30 +11,36 @@ use crate::{Location, MAX_PATIENT_ID};
 /// Floating Point Numbers Accurately", 1990).
 const DIGITS: usize = 15;
 
-const POWERS_OF_TEN: [f64; DIGITS] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14];
+const POWERS_OF_TEN: [u64; DIGITS] = {
+    let mut powers = [1; DIGITS];
+    let mut power = 1;
+    while power < DIGITS {
+        powers[power] = 10 * powers[power - 1];
+        power += 1;
+    }
+    powers
+};
 
 /// `None` leaves the value to serde_json.
 #[inline(always)]
 pub fn read(value: &[u8]) -> Option<Location<'_>> {
-    let mut text = Text { value, at: 0 };
+    let mut text = Text { value, end: *value.last_chunk()?, at: 0 };
     let (mut patient_id, mut lat, mut lon, mut ts) = (None, None, None, None);
     text.take(b'{')?;
     loop {
         text.take(b'"')?;
-        let name = text.string()?;
+        let name = text.name()?;
         text.take(b':')?;
-        // Byte by byte: a comparison of slices is a call in WebAssembly.
-        let repeated_or_other = match name {
-            [b'p', b'a', b't', b'i', b'e', b'n', b't', b'I', b'd'] => {
+        let repeated = match name {
+            Name::PatientId => {
                 text.take(b'"')?;
                 patient_id.replace(text.string()?).is_some()
             }
-            [b'l', b'a', b't'] => lat.replace(text.degrees()?).is_some(),
-            [b'l', b'o', b'n'] => lon.replace(text.degrees()?).is_some(),
-            [b't', b's'] => ts.replace(text.integer()?).is_some(),
-            _ => true,
+            Name::Lat => lat.replace(text.degrees()?).is_some(),
+            Name::Lon => lon.replace(text.degrees()?).is_some(),
+            Name::Ts => ts.replace(text.integer()?).is_some(),
         };
-        if repeated_or_other {
+        if repeated {
             return None;
         }
         match text.next()? {
@@ -51,22 +57,56 @@ pub fn read(value: &[u8]) -> Option<Location<'_>> {
     valid.then_some(Location { patient_id: Cow::Borrowed(patient_id), lat, lon, ts })
 }
 
+#[derive(Clone, Copy)]
+enum Name {
+    PatientId,
+    Lat,
+    Lon,
+    Ts,
+}
+
 struct Text<'a> {
     value: &'a [u8],
+    /// The value's last bytes.
+    end: [u8; WORD],
     at: usize,
+}
+
+/// Bytes looked at together: in WebAssembly each turn of a loop costs a look at
+/// the call's deadline besides.
+const WORD: usize = 8;
+
+/// `byte` in each byte of a word.
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; WORD])
+}
+
+/// The high bit of the first byte that is zero, and perhaps of later ones.
+const fn zero(word: u64) -> u64 {
+    below(word, 1)
+}
+
+/// The high bit of the first byte below `bound`, and perhaps of later ones.
+const fn below(word: u64, bound: u8) -> u64 {
+    word.wrapping_sub(each(bound)) & !word & each(0x80)
 }
 
 impl<'a> Text<'a> {
     /// The next byte that is no white space.
     #[inline(always)]
     fn next(&mut self) -> Option<u8> {
-        loop {
-            let byte = *self.value.get(self.at)?;
+        let byte = *self.value.get(self.at)?;
+        self.at += 1;
+        if byte > b' ' { Some(byte) } else { self.after_space(byte) }
+    }
+
+    #[cold]
+    fn after_space(&mut self, mut byte: u8) -> Option<u8> {
+        while matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+            byte = *self.value.get(self.at)?;
             self.at += 1;
-            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(byte);
-            }
         }
+        Some(byte)
     }
 
     #[inline(always)]
@@ -74,18 +114,51 @@ impl<'a> Text<'a> {
         (self.next()? == byte).then_some(())
     }
 
-    /// Printable ASCII without escapes, after its opening quote.
+    /// The next bytes, the first one lowest, as they are; past the end, zeros.
+    #[inline(always)]
+    fn word(&self) -> Option<u64> {
+        let rest = self.value.get(self.at..)?;
+        Some(match rest.first_chunk() {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => u64::from_le_bytes(self.end).checked_shr(8 * (WORD - rest.len()) as u32).unwrap_or(0),
+        })
+    }
+
+    /// One of the four, after its opening quote.
+    #[inline(always)]
+    fn name(&mut self) -> Option<Name> {
+        let (name, length) = match self.word()?.to_le_bytes() {
+            [b'l', b'a', b't', b'"', ..] => (Name::Lat, 4),
+            [b'l', b'o', b'n', b'"', ..] => (Name::Lon, 4),
+            [b't', b's', b'"', ..] => (Name::Ts, 3),
+            [b'p', b'a', b't', b'i', b'e', b'n', b't', b'I'] => {
+                self.at += WORD;
+                match self.word()?.to_le_bytes() {
+                    [b'd', b'"', ..] => (Name::PatientId, 2),
+                    _ => return None,
+                }
+            }
+            _ => return None,
+        };
+        self.at += length;
+        Some(name)
+    }
+
+    /// ASCII without escapes, after its opening quote.
     #[inline(always)]
     fn string(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         loop {
-            let byte = *self.value.get(self.at)?;
-            self.at += 1;
-            match byte {
-                b'"' => return self.value.get(start..self.at - 1),
-                b'\\' | ..b' ' | 0x7f.. => return None,
-                _ => {}
+            let word = self.word()?;
+            let special = zero(word ^ each(b'"')) | zero(word ^ each(b'\\')) | below(word, b' ') | (word & each(0x80));
+            if special != 0 {
+                self.at += special.trailing_zeros() as usize / 8;
+                let string = self.value.get(start..self.at)?;
+                let closed = self.value.get(self.at) == Some(&b'"');
+                self.at += 1;
+                return closed.then_some(string);
             }
+            self.at += WORD;
         }
     }
 
@@ -110,7 +183,7 @@ impl<'a> Text<'a> {
         if self.at - start > DIGITS || zeros_first || number == 0 {
             return None;
         }
-        let degrees = number as f64 / POWERS_OF_TEN.get(places)?;
+        let degrees = number as f64 / *POWERS_OF_TEN.get(places)? as f64;
         Some(if negative { -degrees } else { degrees })
     }
 
@@ -129,14 +202,26 @@ impl<'a> Text<'a> {
     fn digits(&mut self, mut number: u64) -> Option<u64> {
         let start = self.at;
         loop {
-            let digit = self.value.get(self.at)?.wrapping_sub(b'0');
-            if digit > 9 {
+            let digits = self.word()? ^ each(b'0');
+            let other = (digits.wrapping_add(each(6)) | digits) & each(0xf0);
+            let count = other.trailing_zeros() as usize / 8;
+            self.at += count;
+            number = number.wrapping_mul(*POWERS_OF_TEN.get(count)?).wrapping_add(first(digits, count));
+            if count < WORD {
                 return (self.at > start).then_some(number);
             }
-            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
-            self.at += 1;
         }
     }
+}
+
+/// The number that the first `count` digits of a word make: pairs, pairs of
+/// pairs, both halves.
+#[inline(always)]
+fn first(digits: u64, count: usize) -> u64 {
+    let digits = digits.checked_shl(8 * (WORD - count) as u32).unwrap_or(0);
+    let pairs = (digits.wrapping_mul(1 + (10 << 8)) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(1 + (100 << 16)) >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(1 + (10_000 << 32)) >> 32
 }
 
 #[cfg(test)]
