@@ -9,7 +9,6 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::{ASK, Committed, Committer, FENCED, Parties, Phase};
 use crate::error::WorkerError;
-use crate::task::Position;
 use crate::worker::Sender;
 
 impl Committer {
@@ -54,13 +53,13 @@ impl Committer {
         };
         for task in dirty {
             let element = told.find_partition(&task.id.topic, task.id.partition);
-            let committed = element.and_then(|element| match element.offset() {
-                Offset::Offset(next) => Some(Position::committed(next, element.metadata())),
-                _ => None,
+            let stands = element.is_some_and(|element| match element.offset() {
+                Offset::Offset(next) => task.stands_at(next, element.metadata()),
+                _ => false,
             });
-            match committed {
-                Some(committed) if committed == task.position() => task.finish(),
-                _ => task.roll_back(),
+            match stands {
+                true => task.finish(),
+                false => task.roll_back(),
             }
         }
         self.phase = Phase::Open;

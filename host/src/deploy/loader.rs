@@ -85,10 +85,12 @@ impl Loader {
         &self.code
     }
 
-    /// How long a worker may take to swap.
-    pub fn patience(&self, plugin: &str) -> Duration {
-        let timeout = self.stages(plugin).map(|stage| stage.scope.limits.timeout).max().unwrap_or_default();
-        timeout * 2 + ANSWER
+    /// How long a worker may take to swap to `version`.
+    pub fn patience(&self, version: &Version) -> Duration {
+        let stages = || self.stages(version.plugin());
+        let timeout = stages().map(|stage| stage.scope.limits.timeout).max().unwrap_or_default();
+        let migration = stages().map(|stage| stage.migrate_timeout).max().filter(|_| version.migrates());
+        timeout * 2 + migration.unwrap_or_default() + ANSWER
     }
 
     /// The bytes of a plugin's file.

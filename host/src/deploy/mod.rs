@@ -18,6 +18,7 @@ mod request;
 pub mod signature;
 mod start;
 mod watch;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub use refusal::Refusal;
 pub use request::{Answer, Request};
 pub use start::{Records, Started};
 pub use watch::Watch;
+pub use workers::Workers;
 
 use crate::admin::PluginStatus;
 use crate::plugin::Digest;

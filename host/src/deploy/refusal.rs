@@ -35,6 +35,11 @@ pub enum Refusal {
     History(std::io::Error),
     #[error("a worker could not start it: {0}")]
     Worker(String),
+    #[error(
+        "it could not migrate the state of the version before, and all partitions are back on that version and its state: {0}: \
+         correct its `migrate`, or raise `plugins.migrate-timeout`"
+    )]
+    Migration(String),
 }
 
 impl Refusal {
@@ -46,6 +51,7 @@ impl Refusal {
                 format!("it could not be started with the configuration of stage {stage}")
             }
             Refusal::Worker(_) => "a worker could not start it".to_owned(),
+            Refusal::Migration(_) => "it could not migrate the state of the version before".to_owned(),
             other => other.to_string(),
         }
     }
@@ -62,7 +68,8 @@ mod tests {
     #[test]
     fn a_plugins_own_words_stay_out_of_the_audit_log() {
         let refused = Refused::Start { stage: "last".into(), reason: "its init says: patient 123".into() };
-        for refusal in [Refusal::Artefact(refused), Refusal::Worker("its init says: patient 123".into())] {
+        let said = || "its init says: patient 123".to_owned();
+        for refusal in [Refusal::Artefact(refused), Refusal::Worker(said()), Refusal::Migration(said())] {
             assert!(refusal.to_string().contains("123"));
             assert!(!refusal.for_audit().contains("123"));
         }

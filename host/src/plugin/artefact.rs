@@ -15,7 +15,7 @@ use super::instance::Guest;
 use super::outline::Outline;
 
 /// SHA-256 of an artefact's bytes; as text, 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Digest([u8; 32]);
 
@@ -115,6 +115,7 @@ pub struct Version {
     pre: InstancePre<Guest>,
     exports: v1::PluginIndices,
     init: Option<ComponentExportIndex>,
+    migrate: Option<ComponentExportIndex>,
     interfaces: BTreeSet<String>,
 }
 
@@ -143,11 +144,15 @@ impl Version {
     ) -> Result<Version, Refused> {
         let pre = engine.linker().instantiate_pre(component).map_err(|error| Refused::Mismatch(one_line(&error)))?;
         let exports = v1::PluginIndices::new(&pre).map_err(|error| Refused::Mismatch(one_line(&error)))?;
-        let init = component
-            .get_export_index(None, v1::LIFECYCLE)
-            .and_then(|lifecycle| component.get_export_index(Some(&lifecycle), "init"));
+        let function = |interface, name| {
+            component
+                .get_export_index(None, interface)
+                .and_then(|interface| component.get_export_index(Some(&interface), name))
+        };
+        let init = function(v1::LIFECYCLE, "init");
+        let migrate = function(v1::MIGRATION, "migrate");
         let interfaces = outline.interfaces();
-        Ok(Version { plugin: plugin.to_owned(), digest, pre, exports, init, interfaces })
+        Ok(Version { plugin: plugin.to_owned(), digest, pre, exports, init, migrate, interfaces })
     }
 
     pub fn plugin(&self) -> &str {
@@ -163,9 +168,19 @@ impl Version {
         self.interfaces.contains("gregor:plugin/cache")
     }
 
+    /// Whether it takes over the state of the version before it in its own way:
+    /// it exports `migration`.
+    pub fn migrates(&self) -> bool {
+        self.migrate.is_some()
+    }
+
     /// The interfaces that it imports, without their versions.
     pub fn interfaces(&self) -> &BTreeSet<String> {
         &self.interfaces
+    }
+
+    pub(super) fn migrate(&self) -> Option<ComponentExportIndex> {
+        self.migrate
     }
 
     pub(super) fn init(&self) -> Option<ComponentExportIndex> {

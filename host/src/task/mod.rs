@@ -1,5 +1,7 @@
 //! The processing of one topic partition: records in, outcome out. No Kafka in it.
 
+mod migration;
+mod order;
 mod pipeline;
 mod plan;
 mod position;
@@ -13,11 +15,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use migration::Succession;
 use pipeline::{Pipeline, Settled, Tried};
 use position::Begun;
 use redriving::Redriving;
 use stage::Stage;
 
+pub use order::{Ran, Recorded, Standing, Standings};
 pub use plan::{Plan, StagePlan};
 pub use position::Position;
 pub use tally::{BUCKETS, CallTimes, Tally};
@@ -84,6 +88,7 @@ pub struct Task {
     /// Rolled back: its records are to be fetched again.
     rewound: bool,
     redriving: Redriving,
+    succession: Succession,
     /// Records settled since the last commit, for the metrics.
     pub consumed: u64,
 }
@@ -137,6 +142,7 @@ impl Task {
             broken: None,
             rewound: false,
             redriving: Redriving::default(),
+            succession: Succession::default(),
             consumed: 0,
         }
     }
@@ -233,16 +239,20 @@ impl Task {
 
     /// When a waiting record is to be tried again.
     pub fn due(&self) -> Option<Instant> {
-        self.waiting.as_ref().and_then(|waiting| waiting.due)
+        self.waiting.as_ref().filter(|_| !self.is_unmigrated()).and_then(|waiting| waiting.due)
     }
 
+    /// Whether its partition is to be paused.
     pub fn waits(&self) -> bool {
-        self.waiting.is_some()
+        self.waiting.is_some() || self.is_unmigrated()
     }
 
     /// Whether there is something to commit.
     pub fn is_dirty(&self) -> bool {
-        !self.pinned || self.committed != self.position || self.stages().any(|stage| stage.cache.is_changed())
+        !self.pinned
+            || self.committed != self.position
+            || self.has_new_versions()
+            || self.stages().any(|stage| stage.cache.is_changed())
     }
 
     /// Where it is.
@@ -314,6 +324,7 @@ impl Task {
     /// The group has committed the position.
     pub fn finish(&mut self) {
         (self.committed, self.pinned) = (self.position, true);
+        self.finish_versions();
         self.redriving.finish();
         self.stages_mut().for_each(|stage| stage.cache.finish());
     }
@@ -328,6 +339,7 @@ impl Task {
         if let Some(error) = failed {
             self.broken = Some(error);
         }
+        self.roll_back_versions();
     }
 
     /// A record of it was not processed: it is to be fetched again.
@@ -393,26 +405,6 @@ impl Task {
             committed: self.committed,
             waiting: self.waiting,
             caches: self.pipelines.into_iter().map(caches).collect(),
-        }
-    }
-
-    /// What other threads see of this task.
-    pub fn view(&self, worker: usize) -> View {
-        let state = match &self.waiting {
-            None => PartitionState::Running,
-            Some(Waiting { due: Some(_), .. }) => PartitionState::Retrying,
-            Some(_) => PartitionState::Held,
-        };
-        let stages = self.pipelines.iter().flat_map(|pipeline| &pipeline.stages).map(StageView::of);
-        View {
-            worker,
-            state,
-            failure: self.waiting.as_ref().map(|waiting| waiting.kind),
-            position: self.position.next,
-            committed: self.pinned.then_some(self.committed.next),
-            remaining: None,
-            end: None,
-            stages: stages.collect(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the configuration says of pipelines, resolved once for all tasks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
 use crate::plugin::{CapsuleFolder, Scope};
@@ -33,6 +34,8 @@ pub struct StagePlan {
     pub on_failure: OnFailure,
     pub retry: Retry,
     pub state: config::State,
+    /// Longest call of a version's `migrate`.
+    pub migrate_timeout: Duration,
     /// Where calls that failed are kept, if they are.
     pub capsules: Option<CapsuleFolder>,
     /// The topic that its state's changes go to.
@@ -90,6 +93,7 @@ impl StagePlan {
             topics: stage.topics.iter().map(|topic| topic.as_str().into()).collect(),
             on_failure: stage.on_failure,
             retry: stage.retry.clone(),
+            migrate_timeout: config.plugins.migrate_timeout,
             capsules: (stage.capsules > 0)
                 .then(|| CapsuleFolder { path: config.host.data_dir.join(CAPSULES), most: stage.capsules }),
             changelog: state.changelog.then(|| changelog::name(&config.app, pipeline, &stage.name).into()),

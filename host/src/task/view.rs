@@ -4,17 +4,21 @@
 use serde::Serialize;
 
 use super::stage::Stage;
+use super::{Task, Waiting};
 
 /// ```text
-///  assigned            a record waits
-///  ─▶ restoring ─▶ running ◀──────────────▶ retrying, held
-///                    │ bounded end reached
-///                    ▼
-///                 finished
+///  assigned                                    a record waits
+///  ─▶ waiting-for-version ─▶ restoring ─▶ running ◀──────────────▶ retrying, held
+///                                           │ bounded end reached
+///                                           ▼
+///                                        finished
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum PartitionState {
+    /// Another host's version of a plugin was the last to process it, and this
+    /// one does not know it as an earlier one.
+    WaitingForVersion,
     /// Its state is opened or rebuilt; records wait in the topic.
     Restoring,
     Running,
@@ -27,7 +31,8 @@ pub enum PartitionState {
 }
 
 impl PartitionState {
-    pub const ALL: [PartitionState; 5] = [
+    pub const ALL: [PartitionState; 6] = [
+        PartitionState::WaitingForVersion,
         PartitionState::Restoring,
         PartitionState::Running,
         PartitionState::Retrying,
@@ -37,6 +42,7 @@ impl PartitionState {
 
     pub fn name(self) -> &'static str {
         match self {
+            PartitionState::WaitingForVersion => "waiting-for-version",
             PartitionState::Restoring => "restoring",
             PartitionState::Running => "running",
             PartitionState::Retrying => "retrying",
@@ -53,6 +59,8 @@ pub struct View {
     pub state: PartitionState,
     /// Kind of the failure that the partition waits for.
     pub failure: Option<&'static str>,
+    /// The version that it waits for, as `plugin@digest`.
+    pub awaits: Option<String>,
     /// Offset of the next record.
     pub position: i64,
     pub committed: Option<i64>,
@@ -70,6 +78,31 @@ impl View {
     }
 }
 
+impl Task {
+    /// What other threads see of this task.
+    pub fn view(&self, worker: usize) -> View {
+        let (state, failure) = match (self.migration_waits(), &self.waiting) {
+            (Some(true), _) => (PartitionState::Retrying, Some("migration")),
+            (Some(false), _) => (PartitionState::Held, Some("migration")),
+            (None, None) => (PartitionState::Running, None),
+            (None, Some(Waiting { due: Some(_), kind, .. })) => (PartitionState::Retrying, Some(*kind)),
+            (None, Some(Waiting { kind, .. })) => (PartitionState::Held, Some(*kind)),
+        };
+        let stages = self.pipelines.iter().flat_map(|pipeline| &pipeline.stages).map(StageView::of);
+        View {
+            worker,
+            state,
+            failure,
+            awaits: None,
+            position: self.position.next,
+            committed: self.pinned.then_some(self.committed.next),
+            remaining: None,
+            end: None,
+            stages: stages.collect(),
+        }
+    }
+}
+
 /// One stage of a topic partition.
 #[derive(Clone, Debug, Serialize)]
 pub struct StageView {
@@ -82,7 +115,7 @@ pub struct StageView {
 }
 
 impl StageView {
-    pub(super) fn of(stage: &Stage) -> StageView {
+    fn of(stage: &Stage) -> StageView {
         let scope = &stage.plan.scope;
         StageView {
             pipeline: scope.pipeline.clone(),

@@ -17,7 +17,7 @@ use crate::config::Start;
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
 use crate::state::Cache;
-use crate::task::{PartitionState, Position, StagePlan, Task, View};
+use crate::task::{PartitionState, Position, Recorded, StagePlan, Task, View};
 
 /// How long one question to the brokers may hold the worker.
 const ASK: Duration = Duration::from_secs(5);
@@ -76,10 +76,13 @@ impl Worker {
             element.error()?;
             let id = TopicPartition::new(element.topic(), element.partition());
             Ok(match element.offset() {
-                Offset::Offset(next) => Restoring::new(id, Position::committed(next, element.metadata()), true),
+                Offset::Offset(next) => {
+                    let metadata = element.metadata();
+                    Restoring::new(id, Position::committed(next, metadata), true, Recorded::committed(metadata))
+                }
                 _ => {
                     let first = Position::at(self.first_position(&id)?);
-                    Restoring::new(id, first, false)
+                    Restoring::new(id, first, false, Recorded::default())
                 }
             })
         };
@@ -97,14 +100,16 @@ impl Worker {
             let TopicPartition { topic, partition } = restoring.id.clone();
             let mut fetch_from = restoring.position.next;
             let mut waits = true;
-            match self.task_at_once(&restoring) {
-                Some((task, with_state)) => {
+            let found = if self.must_wait(&restoring) { Err(restoring) } else { Ok(restoring) };
+            match found.map(|restoring| (self.task_at_once(&restoring), restoring)) {
+                Err(restoring) => drop(self.awaiting.insert(restoring.id.clone(), restoring)),
+                Ok((Some((task, with_state)), _)) => {
                     fetch_from = task.fetch_from();
                     waits = task.waits();
                     tracing::info!(worker = self.index, %topic, partition, position = task.position().next, with_state, "assigned");
                     ready.push(task);
                 }
-                None => {
+                Ok((None, restoring)) => {
                     tracing::info!(worker = self.index, %topic, partition, position = restoring.position.next, "assigned; restoring its state");
                     to_restore.push(restoring);
                 }
@@ -128,11 +133,12 @@ impl Worker {
         Ok(())
     }
 
-    fn task_at_once(&self, restoring: &Restoring) -> Option<(Task, bool)> {
+    pub(super) fn task_at_once(&self, restoring: &Restoring) -> Option<(Task, bool)> {
         let plans = || self.plans.iter().filter(|plan| plan.source == restoring.id.topic);
         let task = |caches| {
             let id = restoring.id.clone();
             Task::new(id, &self.plans, &self.versions, restoring.position, restoring.pinned, caches)
+                .after(restoring.recorded.clone(), &self.standings)
         };
         if let Some(carried) = self.shared.shelf.take(&restoring.id)
             && let Some(task) = carried.revive(restoring.position, task)
@@ -145,7 +151,7 @@ impl Worker {
     }
 
     /// Hands a partition to the restorer; its records wait in the topic.
-    fn restore(&mut self, restoring: Restoring) {
+    pub(super) fn restore(&mut self, restoring: Restoring) {
         self.restorer.restore(restoring.clone());
         self.restoring.insert(restoring.id.clone(), restoring);
     }
@@ -160,15 +166,23 @@ impl Worker {
             let caches =
                 outcome.map_err(|problem| WorkerError::State { partition: restored.id.to_string(), problem })?;
             let id = restored.id;
-            let task = Task::new(id.clone(), &self.plans, &self.versions, restored.position, restored.pinned, caches);
-            tracing::info!(worker = self.index, partition = %id, position = task.position().next, "restored");
-            self.tasks.insert(id.clone(), task);
-            if !self.halted {
-                self.resume(&id, restored.position.next)?;
-            }
+            let task = Task::new(id, &self.plans, &self.versions, restored.position, restored.pinned, caches)
+                .after(restored.recorded, &self.standings);
+            tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "restored");
+            self.take_up(task)?;
             self.publish();
         }
         Ok(())
+    }
+
+    /// A task of a partition that was assigned before, and paused.
+    pub(super) fn take_up(&mut self, task: Task) -> Result<(), WorkerError> {
+        let (id, from, waits) = (task.id.clone(), task.fetch_from(), task.waits());
+        self.tasks.insert(id.clone(), task);
+        match self.halted || waits {
+            true => Ok(()),
+            false => self.resume(&id, from),
+        }
     }
 
     /// Opens anew the state of tasks that cannot go on with what they have, as
@@ -182,9 +196,9 @@ impl Worker {
                 tracing::error!(worker = self.index, partition = %id, %error, "the state cannot go on; opening it anew");
             }
             self.pause(&id)?;
-            let (position, pinned) = (task.committed(), task.is_pinned());
+            let (position, pinned, recorded) = (task.committed(), task.is_pinned(), task.recorded().clone());
             drop(task);
-            self.restore(Restoring::new(id, position, pinned));
+            self.restore(Restoring::new(id, position, pinned, recorded));
         }
         Ok(())
     }
@@ -231,6 +245,7 @@ impl Worker {
             .map(|element| TopicPartition::new(element.topic(), element.partition()))
             .collect();
         for id in &ids {
+            self.awaiting.remove(id);
             if let Some(restoring) = self.restoring.remove(id) {
                 restoring.cancel();
             }
@@ -254,6 +269,7 @@ impl Worker {
             worker: self.index,
             state: PartitionState::Restoring,
             failure: None,
+            awaits: None,
             position,
             committed: restoring.pinned.then_some(position),
             end: None,

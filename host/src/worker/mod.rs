@@ -2,6 +2,7 @@
 //! tasks. From poll to commit nothing is shared, so nothing is locked.
 
 mod assignment;
+mod awaiting;
 mod client;
 mod command;
 mod native;
@@ -22,22 +23,24 @@ use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use rdkafka::{Offset, TopicPartitionList};
 
+pub use awaiting::Awaited;
 pub use client::{
     Member, MemberContext, Quiet, Sender, SenderContext, base_config, check_property, member_config, reader_config,
     send, sender_config,
 };
-pub use command::{Command, Swapped};
+pub use command::{Agreement, Command, Swap, Swapped};
 pub use native::{Arrival, Arrived, PartitionReader, flush};
 pub use shelf::Shelf;
 
 use crate::admin::{Health, Metrics, Views};
 use crate::clock::Clock;
 use crate::commit::{Committed, Committer, Parties};
+use crate::config::UnknownVersions;
 use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
 use crate::redrive::Requests;
 use crate::state::{Standby, Stores};
-use crate::task::{Context, Now, Plan, Progress, Task, Versions};
+use crate::task::{Context, Now, Plan, Progress, Standings, Task, Versions};
 use restore::{Restorer, Restoring};
 
 /// The longest wait for a record: commands and retries are looked at that often.
@@ -51,6 +54,8 @@ pub struct Shared {
     pub shelf: Arc<Shelf>,
     pub standby: Arc<Standby>,
     pub redrives: Arc<Requests>,
+    pub awaited: Arc<Awaited>,
+    pub unknown_versions: UnknownVersions,
     /// `--bounded`: process up to these offsets.
     pub bounds: Option<HashMap<TopicPartition, i64>>,
 }
@@ -62,6 +67,7 @@ pub struct Worker {
     commands: Receiver<Command>,
     plans: Arc<[Arc<Plan>]>,
     versions: Versions,
+    standings: Standings,
     context: Context,
     shared: Arc<Shared>,
     committer: Committer,
@@ -69,6 +75,8 @@ pub struct Worker {
     clock: Clock,
     /// Partitions whose state is being opened or rebuilt.
     restoring: HashMap<TopicPartition, Restoring>,
+    /// Partitions that wait for a version.
+    awaiting: HashMap<TopicPartition, Restoring>,
     /// A commit is under way that no further record may join: all is paused.
     halted: bool,
     /// When dead letters to redrive are looked for again.
@@ -90,6 +98,7 @@ pub struct Parts {
     pub commands: Receiver<Command>,
     pub plans: Arc<[Arc<Plan>]>,
     pub versions: Versions,
+    pub standings: Standings,
     pub context: Context,
     pub shared: Arc<Shared>,
     pub stores: Arc<Stores>,
@@ -119,7 +128,8 @@ impl Worker {
     /// # Errors
     /// When there is no thread left for its restorer.
     pub fn new(parts: Parts) -> std::io::Result<Worker> {
-        let Parts { index, member, sender, commands, plans, versions, context, shared, stores, committer } = parts;
+        let Parts { index, member, sender, commands, plans, versions, standings, context, shared, stores, committer } =
+            parts;
         let restorer = Restorer::start(index, stores.clone(), shared.standby.clone(), plans.clone())?;
         Ok(Worker {
             index,
@@ -128,12 +138,14 @@ impl Worker {
             commands,
             plans,
             versions,
+            standings,
             context,
             shared,
             committer,
             stores,
             clock: Clock::start(),
             restoring: HashMap::new(),
+            awaiting: HashMap::new(),
             halted: false,
             redrive_at: Instant::now(),
             tasks: HashMap::default(),
@@ -222,6 +234,7 @@ impl Worker {
         self.handle_rebalances()?;
         self.take_restored()?;
         if !self.halted {
+            self.migrate_due(now)?;
             self.retry_due(now)?;
             self.redrive(now)?;
         }
@@ -380,11 +393,11 @@ impl Worker {
             std::thread::sleep(POLL);
         }
         self.handle_rebalances()?;
-        if self.tasks.is_empty() && self.restoring.is_empty() {
+        if self.tasks.is_empty() && self.restoring.is_empty() && self.awaiting.is_empty() {
             self.member.unsubscribe();
         }
         self.member.context().close();
-        for (id, restoring) in self.restoring.drain() {
+        for (id, restoring) in self.restoring.drain().chain(self.awaiting.drain()) {
             restoring.cancel();
             self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
         }

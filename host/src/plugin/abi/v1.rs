@@ -12,3 +12,5 @@ wasmtime::component::bindgen!({
 pub const PROCESSOR: &str = "gregor:plugin/processor";
 /// What a version may export: `init`, which checks its configuration.
 pub const LIFECYCLE: &str = "gregor:plugin/lifecycle@1.0.0";
+/// What a version may export: `migrate`, which takes over the state of the version before.
+pub const MIGRATION: &str = "gregor:plugin/migration@1.0.0";
