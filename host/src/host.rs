@@ -149,7 +149,7 @@ impl Host {
         }
         let probation = host.config.plugins.probation;
         let metrics = shared.metrics.clone();
-        let (workers, awaited) = (Workers(host.workers.clone()), shared.awaited.clone());
+        let (workers, awaited) = ((Workers(host.workers.clone()), topics.clone()), shared.awaited.clone());
         let deployer = Deployer::new(started, loader, workers, awaited, plugins, metrics, probation);
         let (hang_up, stop) = crossbeam_channel::bounded(0);
         host._watch = hang_up;

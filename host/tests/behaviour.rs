@@ -57,6 +57,8 @@ mod observability;
 mod oracle;
 #[path = "behaviour/order_of_versions.rs"]
 mod order_of_versions;
+#[path = "behaviour/pauses.rs"]
+mod pauses;
 #[path = "behaviour/pipelines.rs"]
 mod pipelines;
 #[path = "behaviour/plugins.rs"]

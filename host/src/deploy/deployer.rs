@@ -1,5 +1,6 @@
 //! Replaces running versions.
 
+mod flow;
 mod told;
 
 use std::collections::HashMap;
@@ -18,11 +19,13 @@ use crate::clock::wall_ms;
 use crate::config;
 use crate::plugin::{Digest, Version};
 use crate::task::{Ran, Standing, Standings, Versions};
+use crate::topics::Topics;
 use crate::worker::{Awaited, Swapped};
 
 pub struct Deployer {
     loader: Loader,
     workers: Workers,
+    topics: Arc<Topics>,
     running: Versions,
     standings: Standings,
     /// Versions of other hosts that partitions wait for.
@@ -53,7 +56,7 @@ impl Deployer {
     pub fn new(
         started: Started,
         loader: Loader,
-        workers: Workers,
+        (workers, topics): (Workers, Arc<Topics>),
         awaited: Arc<Awaited>,
         statuses: PluginStatuses,
         metrics: Metrics,
@@ -63,6 +66,7 @@ impl Deployer {
         Deployer {
             loader,
             workers,
+            topics,
             running,
             standings,
             awaited,
@@ -88,6 +92,9 @@ impl Deployer {
                 let outcome = self.offer(&plugin, who, bytes, approved);
                 // Nobody waits any more where the connection is gone.
                 let _ = answer.send(outcome);
+            }
+            Request::Flow { pipeline, partition, paused, who, answer } => {
+                let _ = answer.send(self.flow(&pipeline, partition, paused, who));
             }
             Request::RollBack { plugin, to, who, answer } => {
                 let outcome = self.roll_back(&plugin, to.as_deref(), who, None);

@@ -70,6 +70,16 @@ impl Loader {
         self.plans.iter().flat_map(|plan| &plan.stages).filter(move |stage| stage.scope.plugin == plugin)
     }
 
+    /// The topic that a pipeline reads.
+    pub fn source(&self, pipeline: &str) -> Option<Arc<str>> {
+        self.plans.iter().find(|plan| plan.name == pipeline).map(|plan| plan.source.clone())
+    }
+
+    /// Names of all pipelines.
+    pub fn pipelines(&self) -> Vec<String> {
+        self.plans.iter().map(|plan| plan.name.clone()).collect()
+    }
+
     /// The watched folder.
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -42,6 +42,15 @@ use crate::plugin::Digest;
 /// Plugins as the admin API shows them, by name.
 pub type PluginStatuses = Arc<DashMap<String, PluginStatus>>;
 
+/// Partitions that were paused or resumed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Flowing {
+    pub topic: Arc<str>,
+    /// None for all of the topic's.
+    pub partition: Option<i32>,
+    pub paused: bool,
+}
+
 /// What a deployment came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -25,6 +25,10 @@ pub enum Refusal {
     Imports(BTreeSet<String>),
     #[error("no stage runs it: deploy one of {0}")]
     Unknown(String),
+    #[error("there is no such pipeline: this host has {0}")]
+    NoPipeline(String),
+    #[error("there is no such partition: the source has {0}, numbered from 0")]
+    NoPartition(i32),
     #[error("there is no version to go back to: {0}")]
     NoVersion(String),
     #[error("the version kept of it is damaged: {0}: deploy the file it came from")]

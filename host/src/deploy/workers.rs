@@ -7,7 +7,10 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::plugin::Version;
 use crate::task::Standing;
-use crate::worker::{Agreement, Command, Swap, Swapped};
+use crate::worker::{Agreement, Command, Pause, Swap, Swapped};
+
+/// How long a worker may take to pause.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The command channel of every worker.
 pub struct Workers(pub Vec<Sender<Command>>);
@@ -54,6 +57,19 @@ impl Workers {
         }
         let swapped = self.gather(version, &answers, patience);
         agreed.map(|()| swapped)
+    }
+
+    /// Pauses partitions of `topic` on every worker, or resumes them; waits for
+    /// a while until it is done.
+    pub fn pause(&self, topic: &Arc<str>, partitions: &[i32], paused: bool) {
+        let (answer, answers) = crossbeam_channel::unbounded();
+        for worker in &self.0 {
+            let (topic, partitions) = (topic.clone(), partitions.to_vec());
+            drop(worker.send(Command::Pause(Pause { topic, partitions, paused, answer: answer.clone() })));
+        }
+        drop(answer);
+        let deadline = Instant::now() + PATIENCE;
+        while answers.recv_deadline(deadline).is_ok() {}
     }
 
     /// Whether every worker is ready, within `patience`.

@@ -89,6 +89,8 @@ pub struct Task {
     rewound: bool,
     redriving: Redriving,
     succession: Succession,
+    /// Someone has paused its partition.
+    paused: bool,
     /// Records settled since the last commit, for the metrics.
     pub consumed: u64,
 }
@@ -143,6 +145,7 @@ impl Task {
             rewound: false,
             redriving: Redriving::default(),
             succession: Succession::default(),
+            paused: false,
             consumed: 0,
         }
     }
@@ -239,12 +242,21 @@ impl Task {
 
     /// When a waiting record is to be tried again.
     pub fn due(&self) -> Option<Instant> {
-        self.waiting.as_ref().filter(|_| !self.is_unmigrated()).and_then(|waiting| waiting.due)
+        self.waiting.as_ref().filter(|_| !self.is_unmigrated() && !self.paused).and_then(|waiting| waiting.due)
     }
 
     /// Whether its partition is to be paused.
     pub fn waits(&self) -> bool {
-        self.waiting.is_some() || self.is_unmigrated()
+        self.waiting.is_some() || self.is_unmigrated() || self.paused
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Someone has paused its partition, or resumed it.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
     }
 
     /// Whether there is something to commit.

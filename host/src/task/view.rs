@@ -22,6 +22,8 @@ pub enum PartitionState {
     /// Its state is opened or rebuilt; records wait in the topic.
     Restoring,
     Running,
+    /// Someone has paused it.
+    Paused,
     /// A record is tried again later; the partition is paused until then.
     Retrying,
     /// A record failed for good; the partition waits for a new version.
@@ -31,10 +33,11 @@ pub enum PartitionState {
 }
 
 impl PartitionState {
-    pub const ALL: [PartitionState; 6] = [
+    pub const ALL: [PartitionState; 7] = [
         PartitionState::WaitingForVersion,
         PartitionState::Restoring,
         PartitionState::Running,
+        PartitionState::Paused,
         PartitionState::Retrying,
         PartitionState::Held,
         PartitionState::Finished,
@@ -45,6 +48,7 @@ impl PartitionState {
             PartitionState::WaitingForVersion => "waiting-for-version",
             PartitionState::Restoring => "restoring",
             PartitionState::Running => "running",
+            PartitionState::Paused => "paused",
             PartitionState::Retrying => "retrying",
             PartitionState::Held => "held",
             PartitionState::Finished => "finished",
@@ -82,6 +86,7 @@ impl Task {
     /// What other threads see of this task.
     pub fn view(&self, worker: usize) -> View {
         let (state, failure) = match (self.migration_waits(), &self.waiting) {
+            _ if self.is_paused() => (PartitionState::Paused, None),
             (Some(true), _) => (PartitionState::Retrying, Some("migration")),
             (Some(false), _) => (PartitionState::Held, Some("migration")),
             (None, None) => (PartitionState::Running, None),

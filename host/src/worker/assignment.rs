@@ -143,11 +143,17 @@ impl Worker {
         if let Some(carried) = self.shared.shelf.take(&restoring.id)
             && let Some(task) = carried.revive(restoring.position, task)
         {
-            return Some((task, true));
+            return Some((self.with_pause(task), true));
         }
         let at_once: Option<Vec<Vec<Cache>>> =
             plans().map(|plan| plan.stages.iter().map(|stage| self.stores.at_once(stage)).collect()).collect();
-        at_once.map(|caches| (task(caches), false))
+        at_once.map(|caches| (self.with_pause(task(caches)), false))
+    }
+
+    /// The task, paused where someone has paused its partition.
+    fn with_pause(&self, mut task: Task) -> Task {
+        task.set_paused(self.paused.contains(&task.id));
+        task
     }
 
     /// Hands a partition to the restorer; its records wait in the topic.
@@ -169,7 +175,7 @@ impl Worker {
             let task = Task::new(id, &self.plans, &self.versions, restored.position, restored.pinned, caches)
                 .after(restored.recorded, &self.standings);
             tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "restored");
-            self.take_up(task)?;
+            self.take_up(self.with_pause(task))?;
             self.publish();
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
+use super::Pause;
 use crate::plugin::Version;
 use crate::state::{Found, Lookup, StateError};
 use crate::task::Standing;
@@ -13,6 +14,8 @@ use crate::task::Standing;
 pub enum Command {
     /// Replace the version of a plugin in every stage that runs it.
     Swap(Swap),
+    /// Pause or resume partitions.
+    Pause(Pause),
     /// What a stage's state holds in this worker's partitions, as of the last
     /// record that they processed.
     Look { lookup: Arc<Lookup>, answer: oneshot::Sender<Result<Vec<Found>, StateError>> },

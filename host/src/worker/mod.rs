@@ -6,6 +6,7 @@ mod awaiting;
 mod client;
 mod command;
 mod native;
+mod pause;
 mod publish;
 mod redrive;
 mod restore;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::{Equivalent, HashMap, HashSet};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
@@ -30,6 +31,7 @@ pub use client::{
 };
 pub use command::{Agreement, Command, Swap, Swapped};
 pub use native::{Arrival, Arrived, PartitionReader, flush};
+pub use pause::Pause;
 pub use shelf::Shelf;
 
 use crate::admin::{Health, Metrics, Views};
@@ -77,6 +79,8 @@ pub struct Worker {
     restoring: HashMap<TopicPartition, Restoring>,
     /// Partitions that wait for a version.
     awaiting: HashMap<TopicPartition, Restoring>,
+    /// Partitions that someone has paused, this worker's or not.
+    paused: HashSet<TopicPartition>,
     /// A commit is under way that no further record may join: all is paused.
     halted: bool,
     /// When dead letters to redrive are looked for again.
@@ -146,6 +150,7 @@ impl Worker {
             clock: Clock::start(),
             restoring: HashMap::new(),
             awaiting: HashMap::new(),
+            paused: HashSet::new(),
             halted: false,
             redrive_at: Instant::now(),
             tasks: HashMap::default(),

@@ -24,6 +24,7 @@ impl Worker {
             while now.instant.duration_since(since) < REDRIVE
                 && task.broken().is_none()
                 && !task.is_unmigrated()
+                && !task.is_paused()
                 && let Some(request) = task.next_redrive(redrives, now.instant)
             {
                 if !self.committer.begin(&self.sender) {

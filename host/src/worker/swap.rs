@@ -20,6 +20,7 @@ impl Worker {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Stop => return Ok(Flow::Stop),
+                Command::Pause(pause) => self.apply_pause(pause)?,
                 Command::Look { lookup, answer } => {
                     let found = self.tasks.values_mut().filter_map(|task| task.look(&lookup)).collect();
                     // Nobody waits any more for an answer that comes late.
