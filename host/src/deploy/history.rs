@@ -77,14 +77,24 @@ impl Index {
         Standing { returns: self.returns, before: kept.chain(self.older.iter().copied()).collect() }
     }
 
+    /// Whether the version is to be told from its own earlier time in force:
+    /// not where it only follows another host.
+    fn comes_back(&self, digest: Digest, before: &[Ran]) -> bool {
+        let known = self.standing().before.contains(&digest);
+        let follows = before.iter().any(|ran| ran.digest == digest);
+        match before.iter().any(|ran| ran.digest != digest) {
+            true => known || follows,
+            false => known && !follows && self.active().is_none_or(|active| active.digest != digest),
+        }
+    }
+
     /// Brings a version into force, in the place of an earlier entry of it;
     /// `before` are versions of other hosts that it is to come after.
     fn activate(&mut self, kept: Kept, passed_over: Option<Digest>, keep: usize, before: &[Ran]) {
-        let known = self.standing().before;
-        if self.active().is_some_and(|active| active.digest != kept.digest) && known.contains(&kept.digest) {
+        self.returns = before.iter().map(|ran| ran.returns).fold(self.returns, u64::max);
+        if self.comes_back(kept.digest, before) {
             self.returns += 1;
         }
-        self.returns = before.iter().map(|ran| ran.returns).fold(self.returns, u64::max);
         let older = self.versions.iter().map(|kept| kept.digest).chain(before.iter().map(|ran| ran.digest));
         for digest in older.collect::<Vec<_>>() {
             self.older.retain(|known| *known != digest);
@@ -364,8 +374,10 @@ mod tests {
         assert!(standing().follows(Digest::of(b"c"), ran("d", 0)));
         let other = [ran("x", 4)];
         history.activate("p", kept("c"), b"c", None, false, &other).unwrap();
-        assert_eq!(standing().returns, 4, "the same version, on purpose after another host's");
+        assert_eq!(standing().returns, 5, "the same version, on purpose after another host's");
         assert!(standing().follows(Digest::of(b"c"), other[0]));
+        history.activate("p", kept("d"), b"d", None, false, &[ran("d", 6)]).unwrap();
+        assert_eq!(standing().returns, 6, "as on the host that it follows");
     }
 
     #[test]

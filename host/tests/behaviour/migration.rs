@@ -7,7 +7,7 @@ use gregor::plugin::Digest;
 use serde_json::Value;
 
 use crate::support::extra::{Line, Topics, revised, stage};
-use crate::support::{Guarantee, Host, Setup, plugin, until};
+use crate::support::{Guarantee, Host, Setup, kafka, plugin, until};
 
 const NAME: &str = "versioned";
 const TOKEN: &str = "s3cret";
@@ -20,6 +20,7 @@ fn started(partitions: i32, guarantee: Guarantee, lines: &str) -> Line {
     let setup = Setup::new()
         .workers(2)
         .delivery("guarantee", guarantee.toml())
+        .kafka("session.timeout.ms", &kafka().shortest_session().to_string())
         .plugins("migrate-timeout", "\"2s\"")
         .plugin(NAME, &plugin("script"))
         .pipeline(topics.pipeline().stage(stage(NAME, lines)));
