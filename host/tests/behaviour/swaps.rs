@@ -14,7 +14,8 @@ const ROUND: u64 = 1;
 fn swaps_on_three_hosts_in_turn_cost_and_double_nothing() {
     let settings = Settings::or(9_000, 9);
     let trial = Trial::new(Backend::Memory, Guarantee::ExactlyOnce, settings).with_setup(|setup| setup.workers(1));
-    let start = |id| Host::spawn_with(&trial.setup.write(), id, &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
+    let config = trial.setup.write();
+    let start = |id| Host::spawn_with(&config, id, &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
     let mut hosts = ["one", "two", "three"].map(start);
     until("each host has two partitions", || {
         hosts.iter().all(|host| host.answers("/readyz")) && trial.kafka.is_stable(&trial.setup.app, 3)
@@ -56,7 +57,8 @@ fn a_partition_that_moves_between_hosts_of_two_versions_never_goes_back() {
     let settings = Settings::or(6_000, 3);
     let trial = Trial::new(Backend::Disk, Guarantee::ExactlyOnce, settings).with_setup(|setup| setup.workers(1));
     let ids = ["one", "two", "three"];
-    let start = |id| Host::spawn_with(&trial.setup.write(), id, &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
+    let config = trial.setup.write();
+    let start = |id| Host::spawn_with(&config, id, &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
     let mut hosts = ids.map(start);
     let spread =
         |hosts: &[Host]| hosts.iter().all(|host| host.answers("/readyz")) && trial.kafka.is_stable(&trial.setup.app, 3);
