@@ -71,7 +71,9 @@ fn a_pipeline_that_is_paused_stands_still_until_it_is_resumed_or_its_host_restar
     (0..2).for_each(|partition| assert_eq!(line.ask(partition, "before"), "before"));
     assert!(gregor(&line, &["pause", "line"], 0).contains("all partitions"));
     (0..2).for_each(|partition| assert_eq!(line.view(partition)["state"], "paused"));
-    (0..2).for_each(|partition| drop(line.send(partition, "key", "meanwhile")));
+    for partition in 0..2 {
+        line.send(partition, "key", "meanwhile");
+    }
     line.flush();
     gregor(&line, &["resume", "line", "--partition", "0"], 0);
     until("one partition goes on", || line.outputs_by_partition()[0].len() == 2);
