@@ -43,6 +43,8 @@ mod growth_of_hosts;
 mod growth_of_topics;
 #[path = "behaviour/hostile.rs"]
 mod hostile;
+#[path = "behaviour/keyvalue.rs"]
+mod keyvalue;
 #[path = "behaviour/kills.rs"]
 mod kills;
 #[path = "behaviour/large_state.rs"]
@@ -79,6 +81,8 @@ mod start;
 mod state_commands;
 #[path = "behaviour/state_survives.rs"]
 mod state_survives;
+#[path = "behaviour/stores_away.rs"]
+mod stores_away;
 #[path = "behaviour/swaps.rs"]
 mod swaps;
 #[path = "behaviour/terminal.rs"]

@@ -44,6 +44,10 @@ enum Scenario {
     Zombies,
     /// The broker is killed and restarted; it cannot be reached for 30 s
     Broker,
+    /// Redis hangs or is killed, or the disk of the state is full, for 30 s
+    Stores,
+    /// Files of state on disk are damaged in bits and cut off; each round is one damage
+    Damage,
     /// Two hosts become four and two again
     Hosts,
     /// A host is killed whose partitions another one has copies of
@@ -67,6 +71,8 @@ impl Scenario {
             Scenario::CrashPoints => "crash_points::",
             Scenario::Zombies => "zombies::",
             Scenario::Broker => "broker_faults::",
+            Scenario::Stores => "stores_away::",
+            Scenario::Damage => "state::disk::tests::damage::",
             Scenario::Hosts => "growth_of_hosts::",
             Scenario::Standby => "standby::",
             Scenario::LargeState => "large_state::",
@@ -84,6 +90,8 @@ impl Scenario {
             Scenario::CrashPoints => 5,
             Scenario::Zombies => 10,
             Scenario::Broker => 5,
+            Scenario::Stores => 3,
+            Scenario::Damage => 1_000,
             Scenario::Hosts => 30,
             Scenario::Standby => 10,
             Scenario::Swaps => 100,
@@ -93,7 +101,11 @@ impl Scenario {
     }
 
     fn words(self) -> Vec<&'static str> {
-        let mut words = vec!["test", "-p", "gregor", "--locked", "--test", "behaviour"];
+        let mut words = vec!["test", "-p", "gregor", "--locked"];
+        match self {
+            Scenario::Damage => words.push("--lib"),
+            _ => words.extend(["--test", "behaviour"]),
+        }
         if !matches!(self, Scenario::CrashPoints) {
             words.push("--release");
         }
@@ -129,7 +141,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     redis.tell(&mut tests);
     let tally = run_tests(&mut tests)?;
     if tally.none_ran() {
-        bail!("host/tests/behaviour has no test with `{}` in its name", args.scenario.filter());
+        bail!("no test has `{}` in its name", args.scenario.filter());
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -8,6 +8,7 @@ mod cargo;
 mod chaos;
 mod command;
 mod container_test;
+mod flink;
 mod kafka;
 mod process;
 mod redis;
@@ -31,6 +32,9 @@ enum Command {
     /// Start or stop a real Kafka broker, and run Kafka's own tools against it
     #[command(subcommand)]
     Kafka(kafka::Command),
+    /// Run the Flink job of examples/flink
+    #[command(subcommand)]
+    Flink(flink::Command),
     /// Start or stop a real Redis
     #[command(subcommand)]
     Redis(redis::Command),
@@ -47,6 +51,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Kafka(command) => kafka::run(command),
+        Command::Flink(command) => flink::run(&command),
         Command::Redis(command) => redis::run(command),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),

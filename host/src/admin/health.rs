@@ -8,6 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// worker that hangs.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// How long a commit may wait for brokers or a state store before its host is
+/// no longer ready.
+const STALL: Duration = Duration::from_secs(2);
+
 /// How often in turn every worker is to say that no rebalance is under way:
 /// what one said may be older than the rebalance that another is in.
 const CALM: u64 = 2;
@@ -24,6 +28,8 @@ struct Worker {
     beat_ms: AtomicU64,
     joined: AtomicBool,
     brokers: AtomicBool,
+    /// Since when a commit waits, in milliseconds since the Unix epoch; 0: none does.
+    waits_ms: AtomicU64,
     /// How often it was settled since someone was not.
     settled: AtomicU64,
 }
@@ -38,6 +44,7 @@ impl Health {
             beat_ms: AtomicU64::new(now_ms),
             joined: AtomicBool::new(false),
             brokers: AtomicBool::new(true),
+            waits_ms: AtomicU64::new(0),
             settled: AtomicU64::new(0),
         };
         Health((0..workers).map(worker).collect())
@@ -70,6 +77,14 @@ impl Health {
         }
     }
 
+    /// A commit of `worker` has waited for brokers or a state store since
+    /// `since_ms`, in milliseconds since the Unix epoch, or does no longer.
+    pub fn waits(&self, worker: usize, since_ms: Option<u64>) {
+        if let Some(worker) = self.0.get(worker) {
+            worker.waits_ms.store(since_ms.unwrap_or(0), Relaxed);
+        }
+    }
+
     /// Whether `worker` has its share of partitions and no rebalance is under way.
     pub fn settle(&self, worker: usize, settled: bool) {
         if let Some(worker) = self.0.get(worker) {
@@ -96,7 +111,8 @@ impl Health {
         self.silent(now_ms).is_none()
     }
 
-    /// Whether every worker lives, is a member of the group and reaches its brokers.
+    /// Whether every worker lives, is a member of the group, reaches its brokers
+    /// and can commit.
     ///
     /// # Errors
     /// One sentence that says what is missing and what to do.
@@ -115,6 +131,18 @@ impl Health {
         if let Some(worker) = self.0.iter().position(|worker| !worker.joined.load(Relaxed)) {
             return Err(format!(
                 "worker {worker} is not a member of its consumer group yet: wait, or see this host's log if it stays so"
+            ));
+        }
+        let stalled = |worker: &Worker| {
+            let since = worker.waits_ms.load(Relaxed);
+            Some(Duration::from_millis(now_ms.saturating_sub(since))).filter(|waits| since > 0 && *waits > STALL)
+        };
+        let stalled = self.0.iter().enumerate().find_map(|(index, worker)| Some((index, stalled(worker)?)));
+        if let Some((worker, waits)) = stalled {
+            return Err(format!(
+                "worker {worker} has been unable to commit for {} s: this host's log says what does not answer, \
+                 brokers or a state store",
+                waits.as_secs()
             ));
         }
         Ok(())

@@ -151,6 +151,9 @@ fn start_log(filter: &str, format: LogFormat) -> Result<(), tracing_subscriber::
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(filter)?)
         .with_writer(|| bars::Lines)
+        // It would tell on standard error that standard error takes nothing, and
+        // end the thread when that fails as well: on a full disk, or a closed pipe.
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     match format {
         LogFormat::Text => log.init(),

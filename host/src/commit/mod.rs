@@ -279,16 +279,18 @@ impl Committer {
         match self.phase {
             Phase::Open | Phase::Sent => {}
             Phase::Down => {
-                return Ok(match parties.tasks.iter_mut().try_for_each(|task| task.ready()) {
-                    Ok(()) => {
-                        self.phase = Phase::Open;
-                        Committed::RolledBack
+                for task in &mut parties.tasks {
+                    match task.ready() {
+                        Ok(()) => {}
+                        Err(error @ (StateError::Unavailable(_) | StateError::Full(_))) => {
+                            tracing::warn!(%error, "records wait for the state store");
+                            return Ok(Committed::Pending);
+                        }
+                        Err(error) => task.break_off(error),
                     }
-                    Err(error) => {
-                        tracing::warn!(%error, "records wait for the state store");
-                        Committed::Pending
-                    }
-                });
+                }
+                self.phase = Phase::Open;
+                return Ok(Committed::RolledBack);
             }
             Phase::Unclear => return self.clear_up(parties),
         }

@@ -2,14 +2,12 @@
 
 use std::time::Instant;
 
-use rdkafka::consumer::Consumer;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::{ASK, Committed, Committer, FENCED, Parties, Phase};
 use crate::error::WorkerError;
-use crate::worker::Sender;
+use crate::worker::{self, Sender};
 
 impl Committer {
     /// A producer was fenced, and its successor stands: two hosts with one
@@ -40,26 +38,18 @@ impl Committer {
         (self.begun, self.doomed) = (false, false);
         refusal?;
         let dirty: Vec<_> = tasks.into_iter().filter(|task| task.is_dirty()).collect();
-        let mut asked = TopicPartitionList::with_capacity(dirty.len());
-        for task in &dirty {
-            asked.add_partition(&task.id.topic, task.id.partition);
-        }
-        let told = match member.committed_offsets(asked, ASK) {
-            Ok(told) => told,
+        let ids = dirty.iter().map(|task| task.id.clone());
+        let committed = match worker::committed(member, ids, ASK) {
+            Ok(committed) => committed,
             Err(error) => {
                 tracing::warn!(%error, "the group's committed offsets are not known yet; asking again");
                 return Ok(Committed::Pending);
             }
         };
         for task in dirty {
-            let element = told.find_partition(&task.id.topic, task.id.partition);
-            let stands = element.is_some_and(|element| match element.offset() {
-                Offset::Offset(next) => task.stands_at(next, element.metadata()),
-                _ => false,
-            });
-            match stands {
-                true => task.finish(),
-                false => task.roll_back(),
+            match committed.get(&task.id) {
+                Some((position, recorded)) if task.stands_at(*position, recorded) => task.finish(),
+                _ => task.roll_back(),
             }
         }
         self.phase = Phase::Open;

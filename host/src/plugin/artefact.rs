@@ -85,7 +85,7 @@ pub enum Refused {
     #[error("it is for `{0}`, and this host serves major version 1: build it with wit/v1, or upgrade the host")]
     WrongMajor(String),
     #[error(
-        "it imports {imports}, which this host does not offer; offered are gregor:plugin/{{cache,timers,metrics}}@1, wasi:logging, wasi:config and WASI 0.2 without HTTP"
+        "it imports {imports}, which this host does not offer; offered are gregor:plugin/{{cache,timers,metrics}}@1, wasi:logging, wasi:config, wasi:keyvalue and WASI 0.2 without HTTP"
     )]
     Import { imports: String },
     #[error("it does not fit the world `plugin` of wit/v1: {0}")]
@@ -163,9 +163,10 @@ impl Version {
         self.digest
     }
 
-    /// Whether it can keep anything from one record to the next: it imports the cache.
+    /// Whether it can keep anything from one record to the next: it imports the cache,
+    /// by one name or the other.
     pub fn keeps_state(&self) -> bool {
-        self.interfaces.contains("gregor:plugin/cache")
+        ["gregor:plugin/cache", "wasi:keyvalue/store"].iter().any(|cache| self.interfaces.contains(*cache))
     }
 
     /// Whether it takes over the state of the version before it in its own way:

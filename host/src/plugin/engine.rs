@@ -11,7 +11,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationCo
 
 use super::instance::Guest;
 use super::limits::{GUEST_STACK, TABLE_ELEMENTS};
-use super::{imports, wasi};
+use super::{imports, keyvalue, wasi};
 
 /// Calls are interrupted at multiples of this.
 const EPOCH: Duration = Duration::from_millis(5);
@@ -48,6 +48,7 @@ impl Engine {
         let engine = wasmtime::Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         imports::add_to_linker(&mut linker)?;
+        keyvalue::add_to_linker(&mut linker)?;
         wasi::add_to_linker(&mut linker)?;
         let ticker = Ticker::start(engine.clone())?;
         Ok(Engine { engine, linker: Arc::new(linker), _ticker: Arc::new(ticker) })

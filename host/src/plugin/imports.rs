@@ -19,7 +19,7 @@ pub fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 }
 
 /// What the plugin hears of a refused write; a store that failed ends the call.
-fn told<T>(
+pub(super) fn told<T>(
     outcome: Result<T, CacheError>,
     limits: CacheLimits,
     refusals: &mut Refusals,

@@ -13,6 +13,7 @@ use super::abi::v1::gregor::plugin::types;
 use super::counts::Counts;
 use super::engine::Engine;
 use super::failure::Failure;
+use super::keyvalue::Pages;
 use super::limits::{Growth, MAX_RESOURCES, Overrun, Refusals, Soft, host_call_bytes};
 use super::lines::Lines;
 use super::wasi::{self, Determinism};
@@ -65,6 +66,7 @@ pub struct Guest {
     pub(super) lines: Lines,
     pub(super) counts: Counts,
     pub(super) refusals: Refusals,
+    pub(super) pages: Pages,
     growth: Growth,
 }
 
@@ -113,6 +115,7 @@ impl Instance {
             lines,
             counts: Counts::default(),
             refusals: Refusals::default(),
+            pages: Pages::default(),
             growth: Growth::new(scope.limits.memory),
         };
         let mut store = Store::new(engine.wasmtime(), guest);

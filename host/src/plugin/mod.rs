@@ -4,8 +4,8 @@
 //! is compiled, in a process apart ([`Compiler`]) whose code is kept
 //! ([`CodeFolder`]); [`Version`] is one checked, compiled artefact; [`Instance`]
 //! is a live copy of it for one task; [`Failure`] says why a call gave no
-//! outputs, and a [`Capsule`] lets a call that failed happen again. `imports`
-//! and `wasi` are what a plugin can call.
+//! outputs, and a [`Capsule`] lets a call that failed happen again. `imports`,
+//! `keyvalue` and `wasi` are what a plugin can call.
 
 pub mod abi;
 mod artefact;
@@ -17,6 +17,7 @@ mod engine;
 mod failure;
 mod imports;
 mod instance;
+mod keyvalue;
 mod limits;
 mod lines;
 mod outline;

@@ -11,13 +11,16 @@ use super::abi::v1;
 
 /// What a plugin may import. WASI without a file, a network, an environment or
 /// HTTP in it: language runtimes import it to start.
-const OFFERED: [&str; 12] = [
+const OFFERED: [&str; 15] = [
     "gregor:plugin/types@1.",
     "gregor:plugin/cache@1.",
     "gregor:plugin/timers@1.",
     "gregor:plugin/metrics@1.",
     "wasi:logging/logging@0.1.0-draft",
     "wasi:config/store@0.2.0-draft",
+    "wasi:keyvalue/store@0.2.0-draft",
+    "wasi:keyvalue/atomics@0.2.0-draft",
+    "wasi:keyvalue/batch@0.2.0-draft",
     "wasi:cli/",
     "wasi:clocks/",
     "wasi:io/",

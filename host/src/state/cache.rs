@@ -101,6 +101,11 @@ impl Cache {
         }
     }
 
+    /// Whether an entry may stand under `key`.
+    pub fn admits(key: &str) -> bool {
+        !key.is_empty() && key.len() <= MAX_KEY
+    }
+
     /// Notes what the next call finds, in place of what was noted before.
     pub fn note(&mut self) {
         self.seen = Some(Box::new(Seen { entries: BTreeMap::new(), bytes: self.store.bytes() }));
@@ -359,7 +364,7 @@ impl Cache {
     }
 
     fn write(&mut self, key: &str, value: Vec<u8>, expires_at: Option<u64>) -> Result<(), CacheError> {
-        if key.is_empty() || key.len() > MAX_KEY {
+        if !Cache::admits(key) {
             return Err(CacheError::InvalidKey);
         }
         if value.len() as u64 > self.limits.value {

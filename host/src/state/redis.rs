@@ -7,21 +7,28 @@
 //! |---|---|---|
 //! | `<store>:<key>` | string | an entry: exactly what the plugin set, its expiry native |
 //! | `<store>.index` | hash | each entry's key, its expiry and [`Origin`](super::Origin), see `note` |
-//! | `<store>` | hash | `format`, `epoch`, `attempt`, `position`; while a commit is prepared `slot`, `from`, `to` |
-//! | `<store>.pending.0`, `.1` | list | the changes of a prepared commit |
+//! | `<store>` | hash | `format`, `epoch`, `attempt`, `position`; while a commit is prepared `list.<its epoch>` |
+//! | `<store>.pending.<epoch>.0`, `.1` | list | the changes of a prepared commit |
 //! | `<app>:<pipeline>:<stage>` | string | how many partitions the source had when the first store was opened |
 //!
 //! Names hold no `:`, so none of the last four is ever an entry's key.
 //!
 //! Redis takes no part in Kafka's transaction, so a commit has two phases.
 //! [`prepare`](StateStore::prepare) writes the changes to a pending list and seals
-//! it with `from` and `to`; after the commit to Kafka
+//! it with the offset that it leads to; after the commit to Kafka
 //! [`finish`](StateStore::finish) promotes them: a script applies the list, takes
 //! it off and sets `position`. Long lists go in parts, so that no script holds
-//! Redis up for long. Whoever opens the store compares the group's committed
-//! offset: with `to`, and promotes; with `from`, and discards. Every write is a
-//! script that checks the epoch, which each opening raises: an owner that was
-//! replaced changes nothing any more.
+//! Redis up for long. Whoever opens the store comes with the group's committed
+//! offset: where a list leads there, it is promoted; where the store stands there,
+//! nothing is. Every write is a script that checks the epoch, which each opening
+//! raises: an owner that was replaced changes nothing any more.
+//!
+//! Whoever opens may be the one that was replaced: a host that was frozen does not
+//! know yet that the group has moved on. It cannot open a store that has moved on
+//! as well. One that has not, as its owner is between the commit to Kafka and the
+//! promotion, it takes away from the owner, but not the owner's list: lists of
+//! others are dropped only when one of them is promoted. The owner finds itself
+//! fenced, opens anew at its committed offset, and promotes its list.
 
 mod chunk;
 mod link;
@@ -121,13 +128,13 @@ impl Redis {
         Link::new(self.clone()).call(redis::cmd("SET").arg(key).arg(count))
     }
 
-    /// Opens a store: takes the next epoch, settles what was prepared by the
-    /// group's committed offset `position`, and reads all entries. Where Redis
-    /// holds nothing of the store, it begins empty at `position`.
+    /// Opens a store: takes the next epoch, promotes what was prepared if the
+    /// group's committed offset `position` says so, and reads all entries. Where
+    /// Redis holds nothing of the store, it begins empty at `position`.
     ///
     /// # Errors
     /// As [`Redis::ping`]; [`StateError::Refused`] too when the state does not
-    /// belong to `position`.
+    /// belong to `position`: its owner, if it has one, keeps it then.
     pub fn store(&self, app: &str, id: &StoreId, position: i64) -> Result<RedisStore, StateError> {
         open::open(self, app, id, position)
     }
@@ -160,7 +167,7 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// Writes what stands under `keys` to the pending list and seals it.
-    fn stage(&mut self, from: i64, to: i64, keys: &[&str]) -> Result<(), StateError> {
+    fn stage(&mut self, to: i64, keys: &[&str]) -> Result<(), StateError> {
         let chunks = chunks(&self.copy, keys);
         for _ in 0..2 {
             self.attempt += 1;
@@ -171,9 +178,9 @@ impl RedisStore {
                 status = self.link.run(&STAGE, &self.name, &self.epoch, |args| {
                     args.arg(self.attempt).arg(sent);
                     if last {
-                        args.arg(from).arg(to);
+                        args.arg(to);
                     } else {
-                        args.arg("").arg("");
+                        args.arg("");
                     }
                     chunk::write(&self.copy, chunk, args);
                 })?;
@@ -193,18 +200,18 @@ impl RedisStore {
     /// Promotes what is committed, if anything is.
     fn promote(&mut self) -> Result<(), StateError> {
         if let Pending::Committed(to) = self.pending {
-            promote(&mut self.link, &self.name, &self.epoch, to)?;
+            promote(&mut self.link, &self.name, &self.epoch, &self.epoch, to)?;
             self.pending = Pending::None;
         }
         Ok(())
     }
 }
 
-/// Applies the sealed list that ends at `to`, part by part.
-fn promote(link: &mut Link, name: &str, epoch: &str, to: i64) -> Result<(), StateError> {
+/// Applies the list that was sealed in the epoch `owner` and leads to `to`, part by part.
+fn promote(link: &mut Link, name: &str, epoch: &str, owner: &str, to: i64) -> Result<(), StateError> {
     loop {
         let left = link.run(&PROMOTE, name, epoch, |args| {
-            args.arg(to).arg(PART_CHANGES).arg(PART_BYTES);
+            args.arg(owner).arg(to).arg(PART_CHANGES).arg(PART_BYTES);
         })?;
         match left {
             0 => return Ok(()),
@@ -254,7 +261,7 @@ impl StateStore for RedisStore {
         // What came and went within the interval was never in Redis.
         let changed = changed.filter(|(key, before)| before.is_some() || self.copy.find(key).is_some());
         let keys: Vec<&str> = changed.map(|(key, _)| &**key).collect();
-        self.stage(commit.from, commit.to, &keys)
+        self.stage(commit.to, &keys)
     }
 
     fn finish(&mut self) -> Result<(), StateError> {
@@ -268,7 +275,7 @@ impl StateStore for RedisStore {
         // What is committed stays: it is an earlier interval's.
         if let Pending::Prepared(_) = self.pending {
             self.link.run(&DISCARD, &self.name, &self.epoch, |args| {
-                args.arg(self.attempt).arg("");
+                args.arg(self.attempt);
             })?;
             self.pending = Pending::None;
         }
@@ -296,7 +303,7 @@ impl StateStore for RedisStore {
         let loaded = std::mem::take(&mut self.loaded);
         let keys: Vec<&str> = loaded.iter().map(|key| &**key).collect();
         self.pending = Pending::Prepared(checkpoint.position);
-        self.stage(checkpoint.position, checkpoint.position, &keys)?;
+        self.stage(checkpoint.position, &keys)?;
         self.finish()
     }
 }

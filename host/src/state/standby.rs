@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use dashmap::DashMap;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
 
 use self::placement::Group;
 use self::tail::{Followed, Tail};
@@ -28,7 +27,7 @@ use super::{Checkpoint, MemoryStore, OpenError, StateStore, StoreId};
 use crate::config::Backend;
 use crate::record::TopicPartition;
 use crate::task::{Plan, Position, StagePlan};
-use crate::worker::Quiet;
+use crate::worker::{self, Quiet};
 
 /// One question to the brokers: a take-over waits behind it.
 const ASK: Duration = Duration::from_secs(1);
@@ -351,18 +350,6 @@ fn committed(
     client: &BaseConsumer<Quiet>,
     tails: &[Tail<'_>],
 ) -> Result<HashMap<TopicPartition, Position>, KafkaError> {
-    let sources: HashSet<_> = tails.iter().map(|tail| &tail.of.source).collect();
-    let mut asked = TopicPartitionList::with_capacity(sources.len());
-    for source in sources {
-        asked.add_partition(&source.topic, source.partition);
-    }
-    let told = client.committed_offsets(asked, ASK)?;
-    let position = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element.offset() {
-        Offset::Offset(next) => {
-            let id = TopicPartition::new(element.topic(), element.partition());
-            Some((id, Position::committed(next, element.metadata())))
-        }
-        _ => None,
-    };
-    Ok(told.elements().iter().filter_map(position).collect())
+    let sources: HashSet<_> = tails.iter().map(|tail| tail.of.source.clone()).collect();
+    worker::committed(client, sources, ASK)
 }

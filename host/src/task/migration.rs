@@ -94,10 +94,10 @@ impl Task {
         self.position.metadata(self.succession.next.word())
     }
 
-    /// Whether the offset that the group has committed, with its metadata, is
-    /// the one that this task's next commit was to be.
-    pub fn stands_at(&self, next: i64, metadata: &str) -> bool {
-        Position::committed(next, metadata) == self.position && Recorded::committed(metadata) == self.succession.next
+    /// Whether what the group has committed is what this task's next commit
+    /// was to be.
+    pub fn stands_at(&self, position: Position, recorded: &Recorded) -> bool {
+        position == self.position && *recorded == self.succession.next
     }
 
     /// Whether the versions are to be committed.

@@ -12,7 +12,8 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Worker;
 use super::client::Rebalance;
-use super::restore::Restoring;
+use super::offsets::committed;
+use super::restore::{Restoring, Unsure};
 use crate::config::Start;
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
@@ -71,22 +72,16 @@ impl Worker {
     /// Where each partition goes on, and whether the group has committed that.
     /// Only asks, so that it can be asked again.
     fn positions(&self, partitions: &TopicPartitionList) -> Result<Vec<Restoring>, KafkaError> {
-        let committed = self.member.committed_offsets(partitions.clone(), ASK)?;
-        let position = |element: &TopicPartitionListElem<'_>| {
-            element.error()?;
-            let id = TopicPartition::new(element.topic(), element.partition());
-            Ok(match element.offset() {
-                Offset::Offset(next) => {
-                    let metadata = element.metadata();
-                    Restoring::new(id, Position::committed(next, metadata), true, Recorded::committed(metadata))
-                }
-                _ => {
-                    let first = Position::at(self.first_position(&id)?);
-                    Restoring::new(id, first, false, Recorded::default())
-                }
-            })
+        let ids = ids(partitions);
+        let committed = committed(&self.member, ids.iter().cloned(), ASK)?;
+        let position = |id: TopicPartition| match committed.get(&id) {
+            Some((position, recorded)) => Ok(Restoring::new(id, *position, true, recorded.clone())),
+            None => {
+                let first = Position::at(self.first_position(&id)?);
+                Ok(Restoring::new(id, first, false, Recorded::default()))
+            }
         };
-        committed.elements().iter().map(position).collect()
+        ids.into_iter().map(position).collect()
     }
 
     /// Takes up partitions: at once where another worker of this process left
@@ -168,9 +163,14 @@ impl Worker {
             if restored.is_cancelled() {
                 continue;
             }
+            let caches = match outcome {
+                Ok(caches) => caches,
+                Err(problem) => {
+                    self.unsure.push(Unsure { restoring: restored, problem: Some(problem) });
+                    continue;
+                }
+            };
             self.restoring.remove(&restored.id);
-            let caches =
-                outcome.map_err(|problem| WorkerError::State { partition: restored.id.to_string(), problem })?;
             let id = restored.id;
             let task = Task::new(id, &self.plans, &self.versions, restored.position, restored.pinned, caches)
                 .after(restored.recorded, &self.standings);
@@ -191,8 +191,7 @@ impl Worker {
         }
     }
 
-    /// Opens anew the state of tasks that cannot go on with what they have, as
-    /// of what the group has committed.
+    /// Opens anew the state of tasks that cannot go on with what they have.
     pub(super) fn reopen_broken(&mut self) -> Result<(), WorkerError> {
         let broken: Vec<_> =
             self.tasks.values().filter(|task| task.broken().is_some()).map(|task| task.id.clone()).collect();
@@ -203,8 +202,45 @@ impl Worker {
             }
             self.pause(&id)?;
             let (position, pinned, recorded) = (task.committed(), task.is_pinned(), task.recorded().clone());
-            drop(task);
-            self.restore(Restoring::new(id, position, pinned, recorded));
+            let restoring = Restoring::new(id.clone(), position, pinned, recorded);
+            self.restoring.insert(id, restoring.clone());
+            self.unsure.push(Unsure { restoring, problem: None });
+        }
+        Ok(())
+    }
+
+    /// Restores partitions as of what the group has committed by now: what this
+    /// worker remembers may be another owner's past.
+    pub(super) fn restore_unsure(&mut self) -> Result<(), WorkerError> {
+        self.unsure.retain(|unsure| !unsure.restoring.is_cancelled());
+        if self.unsure.is_empty() {
+            return Ok(());
+        }
+        let ids = self.unsure.iter().map(|unsure| unsure.restoring.id.clone());
+        let committed = match committed(&self.member, ids, ASK) {
+            Ok(committed) => committed,
+            Err(error) => {
+                tracing::warn!(worker = self.index, %error, "the group's committed offsets are not known yet; asking again");
+                return Ok(());
+            }
+        };
+        for Unsure { restoring, problem } in std::mem::take(&mut self.unsure) {
+            let Restoring { id, position, pinned, recorded, .. } = restoring;
+            let now = committed.get(&id).cloned();
+            if let Some(problem) = problem
+                && now.as_ref().is_none_or(|(now, _)| *now == position)
+            {
+                return Err(WorkerError::State { partition: id.to_string(), problem });
+            }
+            let pinned = pinned || now.is_some();
+            let (position, recorded) = now.unwrap_or((position, recorded));
+            let restoring = Restoring::new(id, position, pinned, recorded);
+            if self.must_wait(&restoring) {
+                self.restoring.remove(&restoring.id);
+                self.awaiting.insert(restoring.id.clone(), restoring);
+            } else {
+                self.restore(restoring);
+            }
         }
         Ok(())
     }
@@ -234,22 +270,18 @@ impl Worker {
     /// The group has given the partitions to others already: what was not
     /// committed is theirs to process.
     fn lost(&mut self, partitions: &TopicPartitionList) -> Result<(), WorkerError> {
+        for task in self.take(partitions) {
+            tracing::warn!(worker = self.index, partition = %task.id, "lost: the group took it away");
+        }
         // What they gave is in a transaction with what others gave.
         if self.committer.give_up() {
             self.commit()?;
-        }
-        for task in self.take(partitions) {
-            tracing::warn!(worker = self.index, partition = %task.id, "lost: the group took it away");
         }
         self.let_go(partitions)
     }
 
     fn take(&mut self, partitions: &TopicPartitionList) -> Vec<Task> {
-        let ids: Vec<_> = partitions
-            .elements()
-            .into_iter()
-            .map(|element| TopicPartition::new(element.topic(), element.partition()))
-            .collect();
+        let ids = ids(partitions);
         for id in &ids {
             self.awaiting.remove(id);
             if let Some(restoring) = self.restoring.remove(id) {
@@ -283,4 +315,9 @@ impl Worker {
             stages: Vec::new(),
         }
     }
+}
+
+fn ids(partitions: &TopicPartitionList) -> Vec<TopicPartition> {
+    let id = |element: &TopicPartitionListElem<'_>| TopicPartition::new(element.topic(), element.partition());
+    partitions.elements().iter().map(id).collect()
 }

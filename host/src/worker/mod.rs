@@ -6,6 +6,7 @@ mod awaiting;
 mod client;
 mod command;
 mod native;
+mod offsets;
 mod pause;
 mod publish;
 mod redrive;
@@ -31,6 +32,7 @@ pub use client::{
 };
 pub use command::{Agreement, Command, Swap, Swapped};
 pub use native::{Arrival, Arrived, PartitionReader, flush};
+pub use offsets::committed;
 pub use pause::Pause;
 pub use shelf::Shelf;
 
@@ -43,7 +45,7 @@ use crate::record::{Output, Record, TopicPartition};
 use crate::redrive::Requests;
 use crate::state::{Standby, Stores};
 use crate::task::{Context, Now, Plan, Progress, Standings, Task, Versions};
-use restore::{Restorer, Restoring};
+use restore::{Restorer, Restoring, Unsure};
 
 /// The longest wait for a record: commands and retries are looked at that often.
 const POLL: Duration = Duration::from_millis(50);
@@ -77,6 +79,8 @@ pub struct Worker {
     clock: Clock,
     /// Partitions whose state is being opened or rebuilt.
     restoring: HashMap<TopicPartition, Restoring>,
+    /// Those of them for which the group is to be asked first.
+    unsure: Vec<Unsure>,
     /// Partitions that wait for a version.
     awaiting: HashMap<TopicPartition, Restoring>,
     /// Partitions that someone has paused, this worker's or not.
@@ -149,6 +153,7 @@ impl Worker {
             stores,
             clock: Clock::start(),
             restoring: HashMap::new(),
+            unsure: Vec::new(),
             awaiting: HashMap::new(),
             paused: HashSet::new(),
             halted: false,
@@ -360,6 +365,9 @@ impl Worker {
             self.shared.metrics.commit(started.elapsed());
         }
         self.finish_redrives()?;
+        // Those that break now are asked for with the next commit: a host that was
+        // frozen hears by then what it has lost.
+        self.restore_unsure()?;
         self.reopen_broken()?;
         self.fetch_again(committed)?;
         self.publish();
@@ -373,11 +381,13 @@ impl Worker {
         if committed == Committed::Pending {
             if !self.halted {
                 self.halted = true;
+                self.shared.health.waits(self.index, Some(self.clock.read().wall_ms));
                 self.tasks.keys().try_for_each(|id| self.pause(id))?;
             }
             return Ok(());
         }
         let halted = std::mem::take(&mut self.halted);
+        self.shared.health.waits(self.index, None);
         let again = self.tasks.values_mut().filter_map(|task| {
             let rewound = task.take_rewound();
             ((rewound || halted) && !task.waits()).then(|| (task.id.clone(), task.position().next))

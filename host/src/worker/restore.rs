@@ -46,6 +46,14 @@ impl Restoring {
     }
 }
 
+/// A partition whose position here the group may have left behind: that of a
+/// host which was frozen.
+pub struct Unsure {
+    pub restoring: Restoring,
+    /// Why it cannot be opened there, if that was tried.
+    pub problem: Option<String>,
+}
+
 /// A partition's caches, by pipeline and stage, or why only an operator can help.
 pub type Restored = (Restoring, Result<Vec<Vec<Cache>>, String>);
 
@@ -111,6 +119,9 @@ fn restore(
     job: &Restoring,
 ) -> Option<Result<Vec<Vec<Cache>>, String>> {
     loop {
+        if job.is_cancelled() {
+            return None;
+        }
         match open_all(opener, plans, job) {
             Ok(caches) => return Some(Ok(caches)),
             Err(OpenError::Impossible(problem)) => return Some(Err(problem)),
@@ -123,9 +134,6 @@ fn restore(
                     waited += LOOK;
                 }
             }
-        }
-        if job.is_cancelled() {
-            return None;
         }
     }
 }

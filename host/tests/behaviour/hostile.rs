@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gregor::config::{Isolation, Limits};
-use gregor::plugin::{Emitted, Engine, Failure, Instance, Scope, Soft, Version};
+use gregor::plugin::{Emitted, Engine, Failure, Instance, Refusals, Scope, Soft, Version};
 use gregor::record::Record;
 use gregor::state::{Cache, CacheLimits, MemoryStore};
 
@@ -52,6 +52,11 @@ impl Runs {
     /// Makes the instance anew; the cache stays.
     pub fn restart(&mut self, engine: &Engine, version: &Version, scope: &Arc<Scope>) {
         self.instance = Instance::new(engine, version, scope).expect("it starts as it did before");
+    }
+
+    /// The soft limits that it met since this was last asked.
+    pub fn refusals(&mut self) -> Refusals {
+        self.instance.take_refusals()
     }
 
     /// Processes a record and undoes what it wrote where that fails.

@@ -34,9 +34,27 @@ impl Host {
 
     /// As [`Host::spawn`], with more of an environment.
     pub fn spawn_with(config: &Path, id: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Host {
+        Host::spawn_by(Command::new(env!("CARGO_BIN_EXE_gregor")), config, id, arguments, environment)
+    }
+
+    /// As [`Host::spawn`], for a host whose disk [`Host::fill_disk`] fills: past
+    /// its limit a write fails, instead of ending the process.
+    pub fn spawn_on_small_disk(config: &Path, id: &str) -> Host {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_gregor")]);
+        Host::spawn_by(shell, config, id, &[], &[])
+    }
+
+    fn spawn_by(
+        mut gregor: Command,
+        config: &Path,
+        id: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Host {
         let log = config.with_file_name(format!("{}.log", super::unique()));
         let file = File::create(&log).expect("the folder takes a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_gregor"))
+        let child = gregor
             .args(["--log-format", "json", "run", "--config"])
             .arg(config)
             .args(arguments)
@@ -186,6 +204,21 @@ impl Host {
 
     pub fn thaw(&self) {
         self.signal(Signal::SIGCONT);
+    }
+
+    /// No file of it grows any more, its log neither, until [`Host::free_disk`].
+    pub fn fill_disk(&self) {
+        self.limit_files("0");
+    }
+
+    pub fn free_disk(&self) {
+        self.limit_files("unlimited");
+    }
+
+    fn limit_files(&self, bytes: &str) {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &self.child.id().to_string(), &format!("--fsize={bytes}:unlimited")]);
+        assert!(prlimit.status().expect("prlimit, of util-linux").success(), "prlimit fails");
     }
 
     /// Waits for the end; the exit code, `None` for one by a signal.

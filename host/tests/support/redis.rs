@@ -11,15 +11,14 @@ pub fn redis_url() -> String {
     std::env::var("REDIS_URL").expect("these tests need a Redis: run `cargo xtask test`, or set REDIS_URL")
 }
 
-/// A connection to the Redis at REDIS_URL.
+/// A connection to a Redis.
 pub struct Redis {
     connection: BufReader<TcpStream>,
 }
 
 impl Redis {
-    pub fn connect() -> Redis {
-        let url = redis_url();
-        let address = url.strip_prefix("redis://").expect("REDIS_URL begins with redis://");
+    pub fn connect(url: &str) -> Redis {
+        let address = url.strip_prefix("redis://").expect("its URL begins with redis://");
         let (address, database) = address.split_once('/').unwrap_or((address, ""));
         let (user, address) = address.rsplit_once('@').unwrap_or(("", address));
         let connection = TcpStream::connect(address).expect("Redis listens");

@@ -59,6 +59,8 @@ pub struct Trial {
     pub sink: String,
     dead: String,
     pub settings: Settings,
+    /// Its URL.
+    redis: String,
     backend: Backend,
     guarantee: Guarantee,
     started: Instant,
@@ -91,8 +93,24 @@ impl Trial {
             .delivery("guarantee", guarantee.toml())
             .delivery("commit-interval", "\"100ms\"")
             .pipeline(Pipeline::new(&source).sink(&sink).dead_letter(&dead).provenance().stage(stage));
-        let setup = if backend == Backend::Redis { setup.redis(&redis_url()) } else { setup };
-        Trial { kafka, setup, source, sink, dead, settings, backend, guarantee, started: Instant::now() }
+        let trial = Trial {
+            kafka,
+            setup,
+            source,
+            sink,
+            dead,
+            settings,
+            redis: String::new(),
+            backend,
+            guarantee,
+            started: Instant::now(),
+        };
+        if backend == Backend::Redis { trial.with_redis(&redis_url()) } else { trial }
+    }
+
+    /// With its state in the Redis at `url`.
+    pub fn with_redis(self, url: &str) -> Trial {
+        Trial { redis: url.to_owned(), ..self.with_setup(|setup| setup.redis(url)) }
     }
 
     /// With a setup that differs.
@@ -196,7 +214,7 @@ impl Trial {
             counts[nth.patient] = nth.n;
         };
         if self.backend == Backend::Redis {
-            let mut redis = Redis::connect();
+            let mut redis = Redis::connect(&self.redis);
             for (patient, partition) in partitions.iter().enumerate() {
                 let entry = redis.get(&format!("{app}:main:last-location:{partition}:{patient}"));
                 entry.iter().for_each(|entry| take(&patient.to_string(), entry));

@@ -12,7 +12,7 @@ impl From<cache::Error> for Failure {
             cache::Error::ValueTooLarge(limit) => {
                 reject(format!("a cache value is longer than {limit} bytes: raise the stage's value limit"))
             }
-            cache::Error::InvalidKey(_) => reject("a cache key is not 1 to 512 bytes long".to_string()),
+            cache::Error::InvalidKey(_) => reject("a cache key is not 1 to 512 bytes long, or begins with U+10FFFF"),
             cache::Error::NotANumber => {
                 reject("a cache value to increment is not a decimal 64-bit integer".to_string())
             }

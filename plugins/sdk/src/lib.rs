@@ -18,9 +18,20 @@
 //! gregor_sdk::export!(Shout);
 //! ```
 //!
-//! The crate compiles for the machine you develop on too, so that a plugin's
-//! own logic has plain `cargo test` unit tests. What only the host can answer
-//! ([`cache`], [`metrics`], [`logging`], [`config`]) panics there.
+//! | for | see |
+//! |---|---|
+//! | records, also as JSON | [`Input`], [`Output`], [`json`] |
+//! | state | [`state`], typed; [`cache`], bytes |
+//! | calls at a later time | [`Timed`], [`timers`] |
+//! | windows of event time | [`window`] |
+//! | the stage's `config` | [`config`] |
+//! | a check of it before the first record | [`Lifecycle`] |
+//! | state that an earlier version left | [`Migration`] |
+//! | log lines, own metrics, the time | [`info!`] and its like, [`metrics`], [`clock`] |
+//! | tests | [`testing::PluginTester`] |
+//!
+//! The crate compiles for the machine you develop on too, so that a plugin has
+//! plain `cargo test` tests: there a [`testing::PluginTester`] is the host.
 //!
 //! A plugin gets an allocator that is made for many small blocks; one that
 //! brings its own leaves it out with `default-features = false`.
@@ -30,59 +41,29 @@ mod alloc;
 /// What [`export!`] builds on; use the names below instead.
 #[doc(hidden)]
 pub mod bindings;
+pub mod cache;
+pub mod clock;
+pub mod config;
 mod convert;
+#[doc(hidden)]
+pub mod export;
+pub mod json;
+pub mod logging;
+pub mod metrics;
+mod record;
+pub mod state;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod timers;
+pub mod window;
 
 pub use bindings::exports::gregor::plugin::processor::Guest as Plugin;
 pub use bindings::gregor::plugin::types::{Failure, Header, Input, Output};
-pub use bindings::gregor::plugin::{cache, metrics};
-pub use bindings::wasi::config::store as config;
-pub use bindings::wasi::logging::logging;
-
-/// Makes a type the plugin that this crate builds: `gregor_sdk::export!(Shout);`.
-#[macro_export]
-macro_rules! export {
-    ($plugin:ident) => {
-        #[cfg(target_arch = "wasm32")]
-        $crate::bindings::export_component!($plugin with_types_in $crate::bindings);
-
-        // The export's name is none that a native linker takes; here the
-        // compiler only checks the type and sees that it is used.
-        #[cfg(not(target_arch = "wasm32"))]
-        const _: fn($crate::Input) -> ::std::result::Result<
-            ::std::vec::Vec<$crate::Output>,
-            $crate::Failure,
-        > = <$plugin as $crate::Plugin>::process;
-    };
-}
-
-impl Output {
-    /// A record for the next stage, or for the pipeline's sink after the last
-    /// one: partition chosen by key, timestamp of the input, no headers.
-    /// `None` as value is a tombstone.
-    pub fn new(key: impl Into<Option<Vec<u8>>>, value: impl Into<Option<Vec<u8>>>) -> Self {
-        Self {
-            topic: None,
-            partition: None,
-            timestamp: None,
-            key: key.into(),
-            value: value.into(),
-            headers: Vec::new(),
-        }
-    }
-
-    /// The same record with these headers in place of its own.
-    pub fn with_headers(self, headers: Vec<Header>) -> Self {
-        Self { headers, ..self }
-    }
-
-    /// The same record for a topic that the stage's configuration grants;
-    /// `None` is the next stage or the sink.
-    pub fn with_topic(self, topic: Option<String>) -> Self {
-        Self { topic, ..self }
-    }
-}
+pub use bindings::lifecycle::exports::gregor::plugin::lifecycle::Guest as Lifecycle;
+pub use bindings::migration::exports::gregor::plugin::migration::Guest as Migration;
+pub use bindings::timed::exports::gregor::plugin::timer_processor::Guest as Timed;
 
 /// A failure that no further attempt can mend: the stage's `on-failure` policy
 /// applies at once. The reason is logged only where the stage's `log` is on, and
@@ -91,6 +72,16 @@ pub fn reject(reason: impl Into<String>) -> Failure {
     Failure::Reject(reason.into())
 }
 
+/// A failure that may be over later: the record is tried again, in its order, as
+/// the stage's `retry` says. Of the reason the same holds as of [`reject`]'s.
+pub fn retry(reason: impl Into<String>) -> Failure {
+    Failure::Retry(reason.into())
+}
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/authors/state-and-time.md")]
+struct StateAndTime;

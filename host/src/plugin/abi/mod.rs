@@ -1,3 +1,5 @@
-//! The worlds of `wit/`, one module for each major version.
+//! The worlds of `wit/`, one module for each major version, and the standard
+//! interfaces beside them.
 
+pub mod keyvalue;
 pub mod v1;

@@ -176,6 +176,16 @@ impl Log {
         Ok(())
     }
 
+    /// Whether a record of `bytes` would be written now.
+    ///
+    /// # Errors
+    /// When it would not; the log is as before.
+    pub fn has_room(&mut self, bytes: usize) -> Result<(), StateError> {
+        let written = self.file.write_all_at(&vec![0; bytes], self.len);
+        self.broken |= self.file.set_len(self.len).is_err();
+        written.map_err(from_io)
+    }
+
     /// Goes on in a new file.
     ///
     /// # Errors

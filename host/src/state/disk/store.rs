@@ -62,6 +62,8 @@ pub struct DiskStore {
     /// The old lines of the last record, for a commit found to have failed; until it is settled.
     undo: Option<Vec<u8>>,
     buffer: Vec<u8>,
+    /// Bytes of a record that was not written.
+    lacking: usize,
 }
 
 impl DiskStore {
@@ -91,6 +93,7 @@ impl DiskStore {
             prepared: false,
             undo: None,
             buffer: Vec::new(),
+            lacking: 0,
         };
         let (log, last) = Log::open(place.dir(), mark.number, sync, |body| store.replay(body))?;
         (store.len, store.bytes) = (store.mark.entries, store.mark.bytes);
@@ -236,7 +239,9 @@ impl DiskStore {
         }
         let mark = Mark { number: log.number() + 1, entries: self.len, bytes: self.bytes, ..mark };
         self.write_body(&mark, olds);
+        self.lacking = self.buffer.len();
         log.append(&mut self.buffer, self.sync)?;
+        self.lacking = 0;
         for at in self.changed.drain(..) {
             self.hot.slot_mut(at).changed = false;
         }
@@ -423,6 +428,19 @@ impl StateStore for DiskStore {
         // What was put back is what the last record led to.
         for at in self.changed.drain(..) {
             self.hot.slot_mut(at).changed = false;
+        }
+        Ok(())
+    }
+
+    /// The log takes a record as large as the one that it did not take.
+    fn ready(&mut self) -> Result<(), StateError> {
+        if self.lacking > 0 {
+            let mut writer = self.place.writer();
+            if writer.generation != self.generation {
+                return Err(StateError::Fenced);
+            }
+            writer.log.as_mut().ok_or(StateError::Fenced)?.has_room(self.lacking)?;
+            self.lacking = 0;
         }
         Ok(())
     }

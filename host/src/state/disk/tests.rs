@@ -301,6 +301,7 @@ fn full_disk() {
                     }
                 }
                 store.abort().unwrap();
+                assert!(matches!(store.ready(), Err(StateError::Full(_))), "there is no room yet");
                 assert_eq!(value(&mut store, "last").unwrap(), (to - 1).to_string());
                 fs::write(dir.join("committed"), (to - 1).to_string()).unwrap();
                 return;

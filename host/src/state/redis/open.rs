@@ -6,7 +6,7 @@ use hashbrown::HashSet;
 use redis::cmd;
 
 use super::link::{Link, evaluated};
-use super::script::{DISCARD, FORGET, OPEN};
+use super::script::{FORGET, OPEN};
 use super::{PART_BYTES, PART_CHANGES, Pending, Redis, RedisStore, note, promote};
 use crate::state::memory::MemoryStore;
 use crate::state::store::{Entry, StateError, StateStore, StoreId};
@@ -28,36 +28,26 @@ pub(super) fn open(redis: &Redis, app: &str, id: &StoreId, position: i64) -> Res
 fn settled(link: &mut Link, name: &str, id: &StoreId, position: i64) -> Result<String, StateError> {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
     let mut command = evaluated(&OPEN, name);
-    command.arg(FORMAT).arg(clock);
-    let [format, epoch, stood, from, to, promoting]: [String; 6] = link.evaluate(&OPEN, &command)?;
+    command.arg(FORMAT).arg(clock).arg(position);
+    let [format, epoch, stood, owner]: [String; 4] = link.evaluate(&OPEN, &command)?;
     if format != FORMAT {
         return Err(StateError::Refused(format!(
             "the state under `{name}` in Redis has format {format:?}, and this version reads {FORMAT}: \
              run the version that wrote it"
         )));
     }
-    let number = |text: &str| text.parse::<i64>().ok();
-    let (mut stood, from, to) = (number(&stood), number(&from), number(&to));
-    // Begun, so decided.
-    let decided = !promoting.is_empty();
-    if let Some(to) = to.filter(|to| decided || *to == position) {
-        promote(link, name, &epoch, to)?;
-        stood = Some(to);
-    } else if from == Some(position) {
-        stood = from;
+    if epoch.is_empty() {
+        return Err(elsewhere(name, &stood, position));
     }
-    match stood {
-        None => tracing::info!(store = %id, position, "Redis holds nothing of this state: it begins empty"),
-        Some(stood) if stood != position => return Err(elsewhere(name, stood, position)),
-        Some(_) => {}
+    if !owner.is_empty() {
+        promote(link, name, &epoch, &owner, position)?;
+    } else if stood.is_empty() {
+        tracing::info!(store = %id, position, "Redis holds nothing of this state: it begins empty");
     }
-    link.run(&DISCARD, name, &epoch, |args| {
-        args.arg(0).arg(position);
-    })?;
     Ok(epoch)
 }
 
-fn elsewhere(name: &str, stood: i64, position: i64) -> StateError {
+fn elsewhere(name: &str, stood: &str, position: i64) -> StateError {
     StateError::Refused(format!(
         "the state under `{name}` in Redis belongs to offset {stood} of the source, and the group has committed \
          {position}: Redis got older data back, or the group's offsets were moved. Put the offset back, or keep the \

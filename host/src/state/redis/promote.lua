@@ -1,13 +1,16 @@
 -- Applies a part of the prepared commit and takes it off the list, so that
 -- whoever goes on later goes on from there. Returns 1 until all is applied.
--- ARGV: epoch, to, the most changes and about the most bytes of one part.
-local slot, to = unpack(redis.call('HMGET', store, 'slot', 'to'))
-if not slot then
+-- ARGV: epoch, whose list it is, to, the most changes and about the most bytes
+-- of one part.
+local owner = ARGV[2]
+local list = redis.call('HGET', store, 'list.' .. owner)
+if not list then
   -- Done before, and the answer was lost.
-  return redis.call('HGET', store, 'position') == ARGV[2] and 0 or -2
+  return redis.call('HGET', store, 'position') == ARGV[3] and 0 or -2
 end
-if to ~= ARGV[2] then return -3 end
-local pending = store .. '.pending.' .. slot
+local slot, to = string.match(list, '^([01]) (.+)$')
+if to ~= ARGV[3] then return -3 end
+local pending = store .. '.pending.' .. owner .. '.' .. slot
 local index = store .. '.index'
 local changes, bytes = 0, 0
 repeat
@@ -37,11 +40,21 @@ repeat
       if expiry then redis.call('PEXPIREAT', sets[i], expiry) end
     end
   end
-until #items < 96 or changes >= tonumber(ARGV[3]) or bytes >= tonumber(ARGV[4])
+until #items < 96 or changes >= tonumber(ARGV[4]) or bytes >= tonumber(ARGV[5])
 if redis.call('EXISTS', pending) == 1 then
-  redis.call('HSET', store, 'promoting', '1')
+  redis.call('HSET', store, 'promoting', owner)
   return 1
 end
 redis.call('HSET', store, 'position', to)
-redis.call('HDEL', store, 'slot', 'from', 'to', 'promoting')
+redis.call('HDEL', store, 'promoting')
+-- Of all that were prepared from where the store stood, one is committed.
+local fields = redis.call('HKEYS', store)
+for _, field in ipairs(fields) do
+  local other = string.match(field, '^list%.(%d+)$')
+  if other then
+    local lists = store .. '.pending.' .. other .. '.'
+    redis.call('UNLINK', lists .. '0', lists .. '1')
+    redis.call('HDEL', store, field)
+  end
+end
 return 0

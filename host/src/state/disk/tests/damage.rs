@@ -81,11 +81,11 @@ fn read(dir: &Path, wanted: &BTreeMap<String, Entry>) -> Result<bool, StateError
     Ok(true)
 }
 
-/// 200 times, or as often as `GREGOR_TEST_FLIPS` says; `GREGOR_TEST_SEED` gives other damage.
+/// 200 times, or as often as `GREGOR_TEST_ROUNDS` says; `GREGOR_TEST_SEED` gives other damage.
 #[test]
 fn a_damaged_file_is_never_served() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let (times, seed) = (number("GREGOR_TEST_FLIPS").unwrap_or(200), number("GREGOR_TEST_SEED").unwrap_or(7));
+    let (times, seed) = (number("GREGOR_TEST_ROUNDS").unwrap_or(200), number("GREGOR_TEST_SEED").unwrap_or(7));
     let dir = tempfile::tempdir().unwrap();
     let (sound, hurt) = (dir.path().join("sound"), dir.path().join("hurt"));
     let wanted = store(&sound);

@@ -32,9 +32,9 @@ fn the_committed_offset_decides_over_what_was_prepared() {
 
         let mut store = app.open(committed);
         assert_eq!(entries(&mut store), kept);
-        assert_eq!(app.pending(), 0);
         let changes = set(&mut store, &[("cleo", "w9")]);
         commit(&mut store, committed, 30, &changes);
+        assert_eq!(app.pending(), 0);
         assert_eq!(entries(&mut app.open(30)).len(), kept.len() + 1);
     }
 }
@@ -61,7 +61,7 @@ fn what_was_sealed_stands_until_the_next_is() {
     // The first chunk of a second list, whose last one never comes.
     set(&mut store, &[("anna", "w2")]);
     let half = store.link.run(&STAGE, &store.name, &store.epoch, |args| {
-        args.arg(2).arg(0).arg("").arg("");
+        args.arg(2).arg(0).arg("");
         chunk::write(&store.copy, &["anna"], args);
     });
     assert_eq!((half, app.pending()), (Ok(0), 2));
@@ -94,7 +94,7 @@ fn a_promotion_that_stopped_half_way_is_ended_by_the_next_owner() {
     let changes = change(&mut store, many("w2"));
     prepare(&mut store, 10, 20, &changes).unwrap();
     let part = store.link.run(&PROMOTE, &store.name, &store.epoch, |args| {
-        args.arg(20).arg(1_000).arg(PART_BYTES);
+        args.arg(&store.epoch).arg(20).arg(1_000).arg(PART_BYTES);
     });
     assert_eq!(part, Ok(1));
 
@@ -130,6 +130,64 @@ fn an_owner_that_was_replaced_changes_nothing() {
 }
 
 #[test]
+fn a_host_that_was_frozen_does_not_undo_what_its_successor_committed() {
+    let mut app = App::new();
+    let mut owner = app.open(0);
+    let changes = set(&mut owner, &[("anna", "w1")]);
+    prepare(&mut owner, 0, 10, &changes).unwrap();
+    // The group has committed 10. Before the owner promotes, a host that owned
+    // the partition earlier wakes and opens it at the offset it remembers.
+    let mut zombie = app.open(0);
+    assert_eq!(owner.finish(), Err(StateError::Fenced));
+    let changes = set(&mut zombie, &[("anna", "zombie")]);
+    prepare(&mut zombie, 0, 7, &changes).unwrap();
+
+    let mut owner = app.open(10);
+    assert_eq!(entries(&mut owner), of([("anna", "w1")]));
+    assert_eq!((app.read("anna"), app.pending()), (Some(b"w1".to_vec()), 0));
+    assert_eq!(zombie.finish(), Err(StateError::Fenced));
+}
+
+#[test]
+fn an_offset_that_the_group_has_left_behind_fences_nobody() {
+    let mut app = App::new();
+    let mut owner = app.open(0);
+    let changes = set(&mut owner, &[("anna", "w1")]);
+    commit(&mut owner, 0, 10, &changes);
+    assert!(app.refused(0).contains("belongs to offset 10 of the source, and the group has committed 0"));
+    let changes = set(&mut owner, &[("anna", "w2")]);
+    commit(&mut owner, 10, 20, &changes);
+    assert_eq!(app.read("anna"), Some(b"w2".to_vec()));
+}
+
+#[test]
+fn an_owner_takes_back_its_own_list_and_leaves_those_of_others() {
+    let mut app = App::new();
+    let mut owner = app.open(0);
+    let changes = set(&mut owner, &[("anna", "w1")]);
+    prepare(&mut owner, 0, 10, &changes).unwrap();
+    let mut zombie = app.open(0);
+    let changes = set(&mut zombie, &[("anna", "zombie")]);
+    prepare(&mut zombie, 0, 10, &changes).unwrap();
+    assert_eq!(app.pending(), 2);
+    zombie.abort().unwrap();
+    assert_eq!(app.pending(), 1);
+    assert_eq!(entries(&mut app.open(10)), of([("anna", "w1")]));
+}
+
+#[test]
+fn of_two_that_prepared_up_to_the_same_offset_the_later_is_committed() {
+    let mut app = App::new();
+    for (host, value) in [("first", "w1"), ("second", "w2")] {
+        let mut store = app.open(0);
+        let changes = set(&mut store, &[("anna", value), (host, value)]);
+        prepare(&mut store, 0, 10, &changes).unwrap();
+    }
+    assert_eq!(entries(&mut app.open(10)), of([("anna", "w2"), ("second", "w2")]));
+    assert_eq!(app.pending(), 0);
+}
+
+#[test]
 fn a_command_that_comes_late_or_twice_does_no_harm() {
     let mut app = App::new();
     let mut store = app.open(0);
@@ -137,7 +195,7 @@ fn a_command_that_comes_late_or_twice_does_no_harm() {
     prepare(&mut store, 0, 10, &first).unwrap();
     let late = |store: &mut RedisStore| {
         store.link.run(&STAGE, &store.name, &store.epoch, |args| {
-            args.arg(1).arg(0).arg(0).arg(10);
+            args.arg(1).arg(0).arg(10);
             chunk::write(&store.copy, &["anna"], args);
         })
     };
@@ -146,7 +204,7 @@ fn a_command_that_comes_late_or_twice_does_no_harm() {
     prepare(&mut store, 0, 20, &both).unwrap();
     assert_eq!(late(&mut store), Ok(STALE));
     let discarded = store.link.run(&DISCARD, &store.name, &store.epoch, |args| {
-        args.arg(1).arg("");
+        args.arg(1);
     });
     assert_eq!((discarded, app.pending()), (Ok(0), 1));
     store.finish().unwrap();
