@@ -136,6 +136,21 @@ pub struct Plugins {
     pub keep_versions: usize,
     /// When a new version is rolled back by itself.
     pub probation: Probation,
+    /// Longest call of a version's `migrate`, and of all of a worker's in a
+    /// swap: 10 ms to 2 min. Default: 10 s.
+    pub migrate_timeout: Duration,
+    /// What becomes of a partition that another host processed last, by a
+    /// version that this one does not know. Default: it waits.
+    pub unknown_versions: UnknownVersions,
+}
+
+/// What becomes of a partition whose last version this host does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnknownVersions {
+    /// It waits for that version, or for someone who says that this host's is newer.
+    Wait,
+    /// This host's version goes on with it: for hosts that start without a history.
+    Serve,
 }
 
 /// A new version's first records.

@@ -16,14 +16,14 @@ use tokio::runtime::Runtime;
 use crate::admin::{Admin, DeployAccess, Health, Metrics, StateAccess, Status, Views};
 use crate::commit::{Committer, Watchdog};
 use crate::config::{Config, Guarantee};
-use crate::deploy::{Deployer, Loader, PluginStatuses, Records, Request, Watch};
+use crate::deploy::{Deployer, Loader, PluginStatuses, Records, Request, Watch, Workers};
 use crate::error::{HostError, WorkerError};
 use crate::plugin::compiler::{Bounds, Compiler};
 use crate::plugin::{CodeFolder, Engine};
 use crate::record::TopicPartition;
 use crate::redrive::{Follower, Requests};
 use crate::state::{Copies, Standby, Stores};
-use crate::task::{Context, Plan, Versions};
+use crate::task::{Context, Plan, Standings, Versions};
 use crate::topics::{self, Topics};
 use crate::worker::{self, Command, MemberContext, SenderContext, Shared, Worker};
 
@@ -94,7 +94,7 @@ impl Host {
         );
         let plugins: PluginStatuses = Arc::default();
         let started = records.load_all(&loader, &plugins)?;
-        let versions = started.versions.clone();
+        let (versions, standings) = (started.versions.clone(), started.standings.clone());
         let (topics, changelogs) = topics::discover(&config, &plans)?;
         let stores = Arc::new(Stores::open(&config, &plans, &topics, changelogs)?);
         let topics = Arc::new(topics);
@@ -112,6 +112,8 @@ impl Host {
             shelf,
             standby: Arc::new(standby),
             redrives: Arc::new(Requests::default()),
+            awaited: Arc::default(),
+            unknown_versions: config.plugins.unknown_versions,
             bounds,
         });
         let runtime =
@@ -142,11 +144,13 @@ impl Host {
             config,
         };
         for (index, (_, commands)) in channels.into_iter().enumerate() {
-            host.start_worker(index, commands, &engine, &plans, &topics, &stores, &versions, over.clone())?;
+            let in_force = (versions.clone(), standings.clone());
+            host.start_worker(index, commands, &engine, &plans, &topics, &stores, in_force, over.clone())?;
         }
         let probation = host.config.plugins.probation;
         let metrics = shared.metrics.clone();
-        let deployer = Deployer::new(started, loader, host.workers.clone(), plugins, metrics, probation);
+        let (workers, awaited) = ((Workers(host.workers.clone()), topics.clone()), shared.awaited.clone());
+        let deployer = Deployer::new(started, loader, workers, awaited, plugins, metrics, probation);
         let (hang_up, stop) = crossbeam_channel::bounded(0);
         host._watch = hang_up;
         std::thread::Builder::new().name("deploy".into()).spawn(move || Watch::new(deployer, requests).run(&stop))?;
@@ -162,7 +166,7 @@ impl Host {
         plans: &Arc<[Arc<Plan>]>,
         topics: &Arc<Topics>,
         stores: &Arc<Stores>,
-        versions: &Versions,
+        (versions, standings): (Versions, Standings),
         over: Sender<(usize, Result<(), WorkerError>)>,
     ) -> Result<(), HostError> {
         let bounded = self.shared.bounds.is_some();
@@ -183,7 +187,8 @@ impl Host {
             sender,
             commands,
             plans: plans.clone(),
-            versions: versions.clone(),
+            versions,
+            standings,
             context: Context {
                 engine: engine.clone(),
                 topics: topics.clone(),

@@ -51,10 +51,16 @@ mod kills;
 mod large_state;
 #[path = "behaviour/membership.rs"]
 mod membership;
+#[path = "behaviour/migration.rs"]
+mod migration;
 #[path = "behaviour/observability.rs"]
 mod observability;
 #[path = "behaviour/oracle.rs"]
 mod oracle;
+#[path = "behaviour/order_of_versions.rs"]
+mod order_of_versions;
+#[path = "behaviour/pauses.rs"]
+mod pauses;
 #[path = "behaviour/pipelines.rs"]
 mod pipelines;
 #[path = "behaviour/plugins.rs"]

@@ -12,11 +12,13 @@
 //! | `GET /api/v1/plugins/{plugin}` | one plugin, with the versions that are kept of it |
 //! | `POST /api/v1/plugins/{plugin}` | deploys the component in the body; only where there is a token |
 //! | `POST /api/v1/plugins/{plugin}/rollback` | brings an earlier version back; only where there is a token |
+//! | `POST /api/v1/pipelines/{pipeline}/pause`, `/resume` | its partitions, or one, wait or go on; only where there is a token |
 //! | `GET /api/v1/state/{pipeline}/{stage}` | entries of a stage's state; only where there is a token |
 //!
 //! No other route changes anything or reads a request's body.
 
 mod documents;
+mod flow;
 mod plugins;
 mod state;
 
@@ -61,6 +63,10 @@ POST /api/v1/plugins/{plugin}?approve=true
 POST /api/v1/plugins/{plugin}/rollback?to=DIGEST
                         brings an earlier version back; both only where there
                         is a token
+POST /api/v1/pipelines/{pipeline}/pause?partition=N
+POST /api/v1/pipelines/{pipeline}/resume?partition=N
+                        its source's partitions, or one, wait or go on; only
+                        where there is a token
 GET /api/v1/state/{pipeline}/{stage}?key=K
 GET /api/v1/state/{pipeline}/{stage}?prefix=P&after=K&limit=N
                         entries of a stage's state; only where there is a token
@@ -119,6 +125,10 @@ fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
         Some(_) => (get(state::state), get(plugins::plugin).post(plugins::deploy), post(plugins::roll_back)),
         None => (get(state::closed), get(plugins::plugin).post(plugins::closed), post(plugins::closed)),
     };
+    let (pause, resume) = match token {
+        Some(_) => (post(flow::pause), post(flow::resume)),
+        None => (post(plugins::closed), post(plugins::closed)),
+    };
     let guarded = Router::new()
         .route("/", get(ROUTES))
         .route("/metrics", get(metrics))
@@ -127,6 +137,8 @@ fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
         .route("/api/v1/plugins", get(plugins))
         .route("/api/v1/plugins/{plugin}", plugin)
         .route("/api/v1/plugins/{plugin}/rollback", rollback.fallback(only_post))
+        .route("/api/v1/pipelines/{pipeline}/pause", pause.fallback(only_post))
+        .route("/api/v1/pipelines/{pipeline}/resume", resume.fallback(only_post))
         .route("/api/v1/state/{pipeline}/{stage}", state)
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)

@@ -6,6 +6,7 @@ mod brokers;
 mod config;
 mod dead_letter;
 mod demo;
+mod pause;
 mod plugin;
 mod run;
 mod state;
@@ -61,6 +62,10 @@ enum Command {
     /// Look at records that failed for good, or put them through their pipeline again
     #[command(subcommand)]
     DeadLetter(dead_letter::DeadLetterCommand),
+    /// Pause a pipeline's partitions on a running host, until they are resumed
+    Pause(pause::PauseArgs),
+    /// Let a pipeline's paused partitions flow again on a running host
+    Resume(pause::ResumeArgs),
     /// Show a running host's partitions and plugins
     Status(status::StatusArgs),
     /// What a host runs to compile a plugin apart from itself
@@ -110,7 +115,12 @@ pub fn run(cli: Cli) -> ExitCode {
         return plugin::compile(args);
     }
     let default = match cli.command {
-        Command::Demo(_) | Command::State(_) | Command::DeadLetter(_) | Command::Plugin(_) => "warn,librdkafka=error",
+        Command::Demo(_)
+        | Command::State(_)
+        | Command::DeadLetter(_)
+        | Command::Plugin(_)
+        | Command::Pause(_)
+        | Command::Resume(_) => "warn,librdkafka=error",
         _ => "info,librdkafka=warn",
     };
     if let Err(error) = start_log(cli.log.as_deref().unwrap_or(default), cli.log_format) {
@@ -124,6 +134,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Plugin(command) => plugin::run(command),
         Command::State(command) => Ok(state::run(command)),
         Command::DeadLetter(command) => Ok(dead_letter::run(command)),
+        Command::Pause(args) => pause::pause(&args),
+        Command::Resume(args) => pause::resume(&args),
         Command::Status(args) => status::run(args),
         Command::Compile(args) => Ok(plugin::compile(&args)),
     };

@@ -124,6 +124,8 @@ struct Partition {
     worker: usize,
     state: String,
     failure: Option<String>,
+    #[serde(default)]
+    awaits: Option<String>,
     position: i64,
     committed: Option<i64>,
     lag: Option<i64>,
@@ -146,9 +148,10 @@ struct Plugin {
 fn partition_table(partitions: &[Partition]) -> Table {
     let mut table = table(["topic", "partition", "worker", "state", "position", "committed", "lag", "entries"]);
     for partition in partitions {
-        let state = match &partition.failure {
-            Some(failure) => format!("{} ({failure})", partition.state),
-            None => partition.state.clone(),
+        let state = match (&partition.failure, &partition.awaits) {
+            (Some(why), _) => format!("{} ({why})", partition.state),
+            (None, Some(version)) => format!("{} ({})", partition.state, short(version)),
+            (None, None) => partition.state.clone(),
         };
         table.add_row([
             partition.topic.clone(),
@@ -173,6 +176,12 @@ fn plugin_table(plugins: &[Plugin]) -> Table {
         table.add_row([plugin.plugin.clone(), digest, since]);
     }
     table
+}
+
+/// `plugin@digest` with the digest's first digits.
+fn short(version: &str) -> String {
+    let (plugin, digest) = version.split_once('@').unwrap_or(("", version));
+    format!("{plugin}@{}", digest.chars().take(SHORT_DIGEST).collect::<String>())
 }
 
 fn table<const N: usize>(columns: [&str; N]) -> Table {

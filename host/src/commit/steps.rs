@@ -56,7 +56,7 @@ pub(super) fn offsets_of(tasks: &[&Task]) -> Result<TopicPartitionList, WorkerEr
         let position = task.position();
         let mut element = offsets.add_partition(&task.id.topic, task.id.partition);
         element.set_offset(Offset::Offset(position.next)).map_err(WorkerError::Client)?;
-        let metadata = position.metadata();
+        let metadata = task.metadata();
         if !metadata.is_empty() {
             element.set_metadata(metadata);
         }

@@ -48,7 +48,7 @@ impl Committer {
         };
         for task in dirty {
             match committed.get(&task.id) {
-                Some(committed) if *committed == task.position() => task.finish(),
+                Some((position, recorded)) if task.stands_at(*position, recorded) => task.finish(),
                 _ => task.roll_back(),
             }
         }

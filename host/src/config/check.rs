@@ -1,5 +1,6 @@
 //! Contradictions between keys, and what this version cannot do yet.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,6 +9,13 @@ use super::{Backend, Config, Delivery, Guarantee, OnFailure, Pipeline, Redis, Re
 
 /// Largest value that Redis takes.
 const MAX_REDIS_VALUE: u64 = 512 << 20;
+
+/// Bytes of the brokers' default `offset.metadata.max.bytes` that versions of
+/// plugins may take; the rest is for what else stands there.
+const MAX_VERSIONS: usize = 4_000;
+/// Bytes of one version in it, besides the plugin's name: a digest, how often
+/// one came back, what stands between.
+const VERSION_BYTES: usize = 72;
 
 /// Half of the time after which brokers abort a transaction.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(5);
@@ -38,6 +46,26 @@ pub(super) fn standby(reader: &mut Reader<'_>, config: &Config) {
             "is consumer, and the client library cannot ask such a group who owns what, which `standby` needs",
             "write classic, or leave out the stages' `standby`",
         );
+    }
+}
+
+/// The committed offset of a partition names the version of each plugin that
+/// its records go through, in the metadata that brokers take.
+pub(super) fn versions(reader: &mut Reader<'_>, pipelines: &[Pipeline]) {
+    for source in pipelines.iter().map(|pipeline| &pipeline.source).collect::<BTreeSet<_>>() {
+        let of_source = pipelines.iter().filter(|pipeline| pipeline.source == *source);
+        let plugins: BTreeSet<_> = of_source.flat_map(|pipeline| &pipeline.stages).map(|stage| &stage.plugin).collect();
+        let bytes: usize = plugins.iter().map(|plugin| plugin.len() + VERSION_BYTES).sum();
+        if bytes > MAX_VERSIONS {
+            reader.refuse(
+                "pipeline",
+                format!(
+                    "has {} plugins on source {source}, and their versions are more than an offset's metadata takes",
+                    plugins.len()
+                ),
+                "run fewer plugins on it, or shorten their names",
+            );
+        }
     }
 }
 

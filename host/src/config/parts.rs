@@ -10,7 +10,7 @@ use super::quantity::{duration, percent, size};
 use super::read::{self, Reader};
 use super::{
     Backend, Config, Delivery, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure, Pipeline,
-    Plugins, Probation, Redis, Retry, Stage, Start, State, check, kafka, machine,
+    Plugins, Probation, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka, machine,
 };
 
 const KIB: u64 = 1 << 10;
@@ -54,6 +54,7 @@ pub(super) fn config(root: &Table, dir: &Path, accepts: KafkaProperty<'_>, probl
         };
         check::redis(r, &config.pipelines);
         check::standby(r, &config);
+        check::versions(r, &config.pipelines);
         config
     })
 }
@@ -87,6 +88,7 @@ fn delivery(r: &mut Reader<'_>) -> Delivery {
 }
 
 fn plugins(r: &mut Reader<'_>, dir: &Path) -> Plugins {
+    const UNKNOWN: &[(&str, UnknownVersions)] = &[("wait", UnknownVersions::Wait), ("serve", UnknownVersions::Serve)];
     Plugins {
         dir: dir.join(r.get("dir", kind::string).unwrap_or_else(|| "plugins".into())),
         max_size: r.get("max-size", size(KIB..=GIB)).unwrap_or(64 * MIB),
@@ -98,6 +100,8 @@ fn plugins(r: &mut Reader<'_>, dir: &Path) -> Plugins {
             time: r.get("probation", duration(s(1)..=DAY)).unwrap_or(s(60)),
             max_failure_percent: r.get("max-failure-rate", percent).unwrap_or(50),
         },
+        migrate_timeout: r.get("migrate-timeout", duration(ms(10)..=s(120))).unwrap_or(s(10)),
+        unknown_versions: r.get("unknown-versions", choice(UNKNOWN)).unwrap_or(UnknownVersions::Wait),
     }
 }
 

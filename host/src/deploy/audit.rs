@@ -1,4 +1,4 @@
-//! The audit log: one line of JSON for each deploy, rollback and refusal. It is
+//! The audit log: one line of JSON for each deploy, rollback, refusal and pause. It is
 //! only ever appended to, and on disk before what it tells is done. It names
 //! plugins, digests and interfaces, never what a record holds or a plugin says.
 
@@ -46,6 +46,8 @@ impl Serialize for Who {
 pub enum Action {
     Deploy,
     Rollback,
+    Pause,
+    Resume,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -76,6 +78,17 @@ pub struct Line<'a> {
     pub reason: Option<String>,
 }
 
+/// One line for partitions that are paused or resumed.
+#[derive(Debug, Serialize)]
+pub struct Flow<'a> {
+    pub action: Action,
+    pub pipeline: &'a str,
+    pub topic: &'a str,
+    /// `null` for all of the topic's.
+    pub partition: Option<i32>,
+    pub who: Who,
+}
+
 pub struct Audit {
     file: File,
     /// The last line may lack its end.
@@ -99,12 +112,12 @@ impl Audit {
     ///
     /// # Errors
     /// When it is not, or may not be.
-    pub fn append(&mut self, line: &Line<'_>) -> io::Result<()> {
+    pub fn append<L: Serialize>(&mut self, line: &L) -> io::Result<()> {
         #[derive(Serialize)]
-        struct Dated<'a> {
+        struct Dated<'a, L> {
             at: String,
             #[serde(flatten)]
-            line: &'a Line<'a>,
+            line: &'a L,
         }
         let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let mut text = serde_json::to_string(&Dated { at, line })? + "\n";

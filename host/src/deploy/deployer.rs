@@ -1,28 +1,35 @@
 //! Replaces running versions.
 
+mod flow;
+mod told;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use crossbeam_channel::Sender;
 
 use super::audit::{self, Action, Audit, Who};
 use super::history::{History, Kept};
 use super::loader::{Checked, Grant, Loader};
 use super::probation::{Calls, Probation, Verdict};
 use super::start::Started;
+use super::workers::Workers;
 use super::{Outcome, PluginStatuses, Refusal, Request};
-use crate::admin::{Metrics, PluginStatus};
+use crate::admin::Metrics;
 use crate::clock::wall_ms;
 use crate::config;
 use crate::plugin::{Digest, Version};
-use crate::task::Versions;
-use crate::worker::{Command, Swapped};
+use crate::task::{Ran, Standing, Standings, Versions};
+use crate::topics::Topics;
+use crate::worker::{Awaited, Swapped};
 
 pub struct Deployer {
     loader: Loader,
-    workers: Vec<Sender<Command>>,
+    workers: Workers,
+    topics: Arc<Topics>,
     running: Versions,
+    standings: Standings,
+    /// Versions of other hosts that partitions wait for.
+    awaited: Arc<Awaited>,
     statuses: PluginStatuses,
     metrics: Metrics,
     audit: Audit,
@@ -49,16 +56,20 @@ impl Deployer {
     pub fn new(
         started: Started,
         loader: Loader,
-        workers: Vec<Sender<Command>>,
+        (workers, topics): (Workers, Arc<Topics>),
+        awaited: Arc<Awaited>,
         statuses: PluginStatuses,
         metrics: Metrics,
         probation: config::Probation,
     ) -> Deployer {
-        let Started { versions: running, refused: refused_at_start, audit, history } = started;
+        let Started { versions: running, standings, refused: refused_at_start, audit, history } = started;
         Deployer {
             loader,
             workers,
+            topics,
             running,
+            standings,
+            awaited,
             statuses,
             metrics,
             audit,
@@ -81,6 +92,9 @@ impl Deployer {
                 let outcome = self.offer(&plugin, who, bytes, approved);
                 // Nobody waits any more where the connection is gone.
                 let _ = answer.send(outcome);
+            }
+            Request::Flow { pipeline, partition, paused, who, answer } => {
+                let _ = answer.send(self.flow(&pipeline, partition, paused, who));
             }
             Request::RollBack { plugin, to, who, answer } => {
                 let outcome = self.roll_back(&plugin, to.as_deref(), who, None);
@@ -128,7 +142,9 @@ impl Deployer {
         let new = bytes.as_ref().ok().map(|bytes| Digest::of(bytes));
         let outcome = bytes.and_then(|bytes| {
             let old = self.running(plugin)?;
-            if new == Some(old.digest()) {
+            // Someone who deploys it again, while partitions wait for another, says that it is the newer one.
+            let again = matches!(who, Who::Api(_)) && !self.awaited.of(plugin).is_empty();
+            if new == Some(old.digest()) && !again {
                 self.pass_over(plugin, who, old.digest());
                 return Ok(Outcome::Unchanged(old.digest()));
             }
@@ -155,7 +171,7 @@ impl Deployer {
             let index = self.history.of(plugin).map_err(Refusal::History)?;
             let target = index.target(to)?.digest;
             new = Some(target);
-            if target == old.digest() {
+            if target == old.digest() && self.awaited.of(plugin).is_empty() {
                 return Ok(Outcome::Unchanged(target));
             }
             let bytes = self.history.read(plugin, target).map_err(|error| Refusal::Damaged(error.to_string()))?;
@@ -219,7 +235,8 @@ impl Deployer {
         };
         self.audit.append(&line).map_err(Refusal::Audit)?;
         let passed_over = self.in_folder(plugin, who, digest);
-        let written = self.history.activate(plugin, kept, bytes, passed_over, action == Action::Rollback);
+        let older = self.older(plugin, who, digest);
+        let written = self.history.activate(plugin, kept, bytes, passed_over, action == Action::Rollback, &older);
         let before = match written {
             Ok(before) => before,
             Err(error) => {
@@ -227,23 +244,64 @@ impl Deployer {
                 return Err(Refusal::History(error));
             }
         };
-        let answers = self.hand_over(&version);
-        if let Some(refused) = answers.iter().find_map(|answer| answer.refused.clone()) {
-            // Workers that swapped already go back, so that all run the same.
-            self.hand_over(&old);
-            self.metrics.swap(plugin, "rolled-back");
-            if let Err(error) = self.history.restore(plugin, &before) {
-                tracing::error!(plugin, %error, "a restart would find the version that was taken back");
+        let standing = Arc::new(self.history.of(plugin).map(|index| index.standing()).unwrap_or_default());
+        let answers = match self.hand_over(&version, &standing, &old) {
+            Ok(answers) => answers,
+            Err(refusal) => {
+                self.metrics.swap(plugin, "rolled-back");
+                if let Err(error) = self.history.restore(plugin, &before) {
+                    tracing::error!(plugin, %error, "a restart would find the version that was taken back");
+                }
+                self.take_back(&mut line, &refusal.for_audit());
+                return Err(refusal);
             }
-            self.take_back(&mut line, "a worker could not start it");
-            return Err(Refusal::Worker(refused));
-        }
+        };
+        self.standings.insert(plugin.to_owned(), standing);
+        self.awaited.forget(plugin, &older);
         answers.iter().for_each(|answer| self.metrics.swap_pause(plugin, answer.pause));
         self.running.insert(plugin.to_owned(), version);
         self.begin_probation(plugin, action);
         self.tidy();
         let pause = answers.iter().map(|answer| answer.pause).max().unwrap_or_default();
         Ok(Outcome::Activated { digest, pause })
+    }
+
+    /// Every worker swaps between two records of its own.
+    ///
+    /// # Errors
+    /// When one cannot: all run `old` by then.
+    fn hand_over(
+        &self,
+        version: &Arc<Version>,
+        standing: &Arc<Standing>,
+        old: &Arc<Version>,
+    ) -> Result<Vec<Swapped>, Refusal> {
+        let patience = self.loader.patience(version);
+        if version.migrates() {
+            let swapped = self.workers.hand_over_with_state(version, standing, patience);
+            return swapped.map_err(Refusal::Migration);
+        }
+        let answers = self.workers.hand_over(version, standing, patience);
+        match answers.iter().find_map(|answer| answer.refused.clone()) {
+            None => Ok(answers),
+            Some(refused) => {
+                // Workers that swapped already go back, so that all run the same.
+                let standing = self.standings.get(version.plugin()).cloned().unwrap_or_default();
+                self.workers.hand_over(old, &standing, self.loader.patience(old));
+                Err(Refusal::Worker(refused))
+            }
+        }
+    }
+
+    /// Versions of other hosts that the one with `digest` is to come after. What
+    /// someone brings into force here by a command is newer than all that
+    /// partitions wait for; another file in the folder may be one in between.
+    fn older(&self, plugin: &str, who: Who, digest: Digest) -> Vec<Ran> {
+        let mut awaited = self.awaited.of(plugin);
+        if !matches!(who, Who::Api(_)) {
+            awaited.retain(|ran| ran.digest == digest);
+        }
+        awaited
     }
 
     fn take_back(&mut self, line: &mut audit::Line<'_>, reason: &str) {
@@ -300,87 +358,6 @@ impl Deployer {
     fn tidy(&self) {
         let known = self.history.tidy(&self.loader.plugins());
         self.loader.code().tidy(&known);
-    }
-
-    /// Tells the log, the metrics, the API and, of a refusal, the audit log.
-    fn told(
-        &mut self,
-        plugin: &str,
-        action: Action,
-        who: Who,
-        new: Option<Digest>,
-        outcome: Result<Outcome, Refusal>,
-    ) -> Result<Outcome, Refusal> {
-        match &outcome {
-            Ok(Outcome::Unchanged(_)) => {}
-            Ok(Outcome::Activated { digest, pause }) => {
-                tracing::info!(plugin, %who, digest = digest.short(), ?pause, "a new version runs");
-                self.metrics.swap(plugin, if action == Action::Deploy { "activated" } else { "rolled-back" });
-                self.show(plugin);
-            }
-            Err(refusal) => {
-                self.metrics.swap(plugin, "refused");
-                self.tell_refusal(plugin, action, who, new, refusal);
-            }
-        }
-        outcome
-    }
-
-    fn tell_refusal(&mut self, plugin: &str, action: Action, who: Who, new: Option<Digest>, refusal: &Refusal) {
-        let offered = match (who, new) {
-            (Who::Folder, _) => self.loader.path(plugin).display().to_string(),
-            (_, Some(digest)) => format!("version {}", digest.short()),
-            (_, None) => "what was offered".to_owned(),
-        };
-        tracing::error!(plugin, %who, "{offered} is not deployed, the running version goes on: {refusal}");
-        let line = audit::Line {
-            action,
-            plugin,
-            who,
-            old: self.running.get(plugin).map(|version| version.digest()),
-            new,
-            outcome: audit::Outcome::Refused,
-            approved: Vec::new(),
-            reason: Some(refusal.for_audit()),
-        };
-        if let Err(error) = self.audit.append(&line) {
-            tracing::error!(plugin, %error, "the audit log cannot be written: see to `host.data-dir`");
-        }
-        if let Some(mut status) = self.statuses.get_mut(plugin) {
-            status.refused = Some(refusal.to_string());
-        }
-    }
-
-    /// Shows the version in force and those before it.
-    fn show(&self, plugin: &str) {
-        let versions = self.history.of(plugin).map(|index| index.versions).unwrap_or_default();
-        if let Some(version) = self.running.get(plugin) {
-            self.statuses.insert(plugin.to_owned(), PluginStatus::running(version, versions));
-        }
-    }
-
-    /// Every worker swaps between two records of its own.
-    fn hand_over(&self, version: &Arc<Version>) -> Vec<Swapped> {
-        let (answer, answers) = crossbeam_channel::unbounded();
-        for worker in &self.workers {
-            // A worker that has ended takes no more commands; the host is ending too.
-            drop(worker.send(Command::Swap { version: version.clone(), answer: answer.clone() }));
-        }
-        drop(answer);
-        let deadline: Instant = Instant::now() + self.loader.patience(version.plugin());
-        let mut swapped = Vec::with_capacity(self.workers.len());
-        while let Ok(answer) = answers.recv_deadline(deadline) {
-            swapped.push(answer);
-        }
-        if swapped.len() < self.workers.len() {
-            let late = self.workers.len() - swapped.len();
-            tracing::warn!(
-                plugin = version.plugin(),
-                late,
-                "workers have not swapped yet; they will before their next record"
-            );
-        }
-        swapped
     }
 }
 

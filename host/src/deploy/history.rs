@@ -18,10 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use crate::plugin::Digest;
+use crate::task::{Ran, Standing};
 
 const INDEX: &str = "index.json";
 /// Version of the index's format.
 const FORMAT: u32 = 1;
+/// Digests of versions that were in force, remembered when their bytes are not kept any more.
+const REMEMBERED: usize = 1_000;
 
 /// A version that was in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,11 +52,18 @@ pub struct Index {
     pub passed_over: Option<Digest>,
     /// By when they came into force; the last is in force.
     pub versions: Vec<Kept>,
+    /// Versions that are known to be older than the one in force, here or on
+    /// another host; the last to become so is last.
+    #[serde(default)]
+    older: Vec<Digest>,
+    /// How often a version came back.
+    #[serde(default)]
+    returns: u64,
 }
 
 impl Index {
     fn new() -> Index {
-        Index { format: FORMAT, passed_over: None, versions: Vec::new() }
+        Index { format: FORMAT, passed_over: None, versions: Vec::new(), older: Vec::new(), returns: 0 }
     }
 
     /// The version in force.
@@ -61,8 +71,36 @@ impl Index {
         self.versions.last()
     }
 
-    /// Brings a version into force, in the place of an earlier entry of it.
-    fn activate(&mut self, kept: Kept, passed_over: Option<Digest>, keep: usize) {
+    /// What is known of the versions before the one in force.
+    pub fn standing(&self) -> Standing {
+        let kept = self.versions.iter().map(|kept| kept.digest);
+        Standing { returns: self.returns, before: kept.chain(self.older.iter().copied()).collect() }
+    }
+
+    /// Whether the version is to be told from its own earlier time in force:
+    /// not where it only follows another host.
+    fn comes_back(&self, digest: Digest, before: &[Ran]) -> bool {
+        let known = self.standing().before.contains(&digest);
+        let follows = before.iter().any(|ran| ran.digest == digest);
+        match before.iter().any(|ran| ran.digest != digest) {
+            true => known || follows,
+            false => known && !follows && self.active().is_none_or(|active| active.digest != digest),
+        }
+    }
+
+    /// Brings a version into force, in the place of an earlier entry of it;
+    /// `before` are versions of other hosts that it is to come after.
+    fn activate(&mut self, kept: Kept, passed_over: Option<Digest>, keep: usize, before: &[Ran]) {
+        self.returns = before.iter().map(|ran| ran.returns).fold(self.returns, u64::max);
+        if self.comes_back(kept.digest, before) {
+            self.returns += 1;
+        }
+        let older = self.versions.iter().map(|kept| kept.digest).chain(before.iter().map(|ran| ran.digest));
+        for digest in older.collect::<Vec<_>>() {
+            self.older.retain(|known| *known != digest);
+            self.older.push(digest);
+        }
+        self.older.drain(..self.older.len().saturating_sub(REMEMBERED));
         self.versions.retain(|known| known.digest != kept.digest);
         self.versions.push(kept);
         self.passed_over = passed_over;
@@ -135,9 +173,9 @@ impl History {
         Ok(index)
     }
 
-    /// Keeps a version's bytes and brings it into force for the next start;
-    /// what was in force before. The caller swaps the workers, or
-    /// [restores](History::restore) the index.
+    /// Keeps a version's bytes and brings it into force for the next start,
+    /// after the versions `older` of other hosts; the index before. The caller
+    /// swaps the workers, or [restores](History::restore) the index.
     ///
     /// # Errors
     /// When it is not all on disk: then nothing has changed.
@@ -148,6 +186,7 @@ impl History {
         component: &[u8],
         passed_over: Option<Digest>,
         rolls_back: bool,
+        older: &[Ran],
     ) -> io::Result<Index> {
         let before = self.of(plugin)?;
         DirBuilder::new().recursive(true).mode(0o700).create(self.folder(plugin))?;
@@ -159,7 +198,7 @@ impl History {
         if let Some(left) = after.versions.last_mut().filter(|_| rolls_back) {
             left.rolled_back = true;
         }
-        after.activate(kept, passed_over, self.keep);
+        after.activate(kept, passed_over, self.keep, older);
         self.restore(plugin, &after)?;
         Ok(before)
     }
@@ -248,7 +287,7 @@ mod tests {
     }
 
     fn activate(history: &History, name: &str, rolls_back: bool) {
-        history.activate("p", kept(name), name.as_bytes(), None, rolls_back).unwrap();
+        history.activate("p", kept(name), name.as_bytes(), None, rolls_back, &[]).unwrap();
     }
 
     fn target(history: &History, to: Option<&str>) -> Result<Digest, String> {
@@ -314,10 +353,31 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let history = history(dir.path());
         activate(&history, "a", false);
-        let before = history.activate("p", kept("b"), b"b", Some(Digest::of(b"b")), false).unwrap();
+        let before = history.activate("p", kept("b"), b"b", Some(Digest::of(b"b")), false, &[]).unwrap();
         assert_eq!(history.of("p").unwrap().passed_over, Some(Digest::of(b"b")));
         history.restore("p", &before).unwrap();
         assert_eq!(history.of("p").unwrap(), before);
+    }
+
+    #[test]
+    fn versions_that_are_not_kept_any_more_stay_known_as_older() {
+        let dir = tempfile::tempdir().unwrap();
+        let history = history(dir.path());
+        let standing = || history.of("p").unwrap().standing();
+        let ran = |name: &str, returns| Ran { digest: Digest::of(name.as_bytes()), returns };
+        ["a", "b", "c", "d"].iter().for_each(|name| activate(&history, name, false));
+        assert_eq!(history.of("p").unwrap().versions.len(), 3);
+        assert!(standing().follows(Digest::of(b"d"), ran("a", 0)));
+        assert!(!standing().follows(Digest::of(b"d"), ran("x", 0)));
+        activate(&history, "c", true);
+        assert_eq!(standing().returns, 1, "c came back");
+        assert!(standing().follows(Digest::of(b"c"), ran("d", 0)));
+        let other = [ran("x", 4)];
+        history.activate("p", kept("c"), b"c", None, false, &other).unwrap();
+        assert_eq!(standing().returns, 5, "the same version, on purpose after another host's");
+        assert!(standing().follows(Digest::of(b"c"), other[0]));
+        history.activate("p", kept("d"), b"d", None, false, &[ran("d", 6)]).unwrap();
+        assert_eq!(standing().returns, 6, "as on the host that it follows");
     }
 
     #[test]

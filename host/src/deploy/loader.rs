@@ -70,6 +70,16 @@ impl Loader {
         self.plans.iter().flat_map(|plan| &plan.stages).filter(move |stage| stage.scope.plugin == plugin)
     }
 
+    /// The topic that a pipeline reads.
+    pub fn source(&self, pipeline: &str) -> Option<Arc<str>> {
+        self.plans.iter().find(|plan| plan.name == pipeline).map(|plan| plan.source.clone())
+    }
+
+    /// Names of all pipelines.
+    pub fn pipelines(&self) -> Vec<String> {
+        self.plans.iter().map(|plan| plan.name.clone()).collect()
+    }
+
     /// The watched folder.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -85,10 +95,12 @@ impl Loader {
         &self.code
     }
 
-    /// How long a worker may take to swap.
-    pub fn patience(&self, plugin: &str) -> Duration {
-        let timeout = self.stages(plugin).map(|stage| stage.scope.limits.timeout).max().unwrap_or_default();
-        timeout * 2 + ANSWER
+    /// How long a worker may take to swap to `version`.
+    pub fn patience(&self, version: &Version) -> Duration {
+        let stages = || self.stages(version.plugin());
+        let timeout = stages().map(|stage| stage.scope.limits.timeout).max().unwrap_or_default();
+        let migration = stages().map(|stage| stage.migrate_timeout).max().filter(|_| version.migrates());
+        timeout * 2 + migration.unwrap_or_default() + ANSWER
     }
 
     /// The bytes of a plugin's file.

@@ -18,6 +18,7 @@ mod request;
 pub mod signature;
 mod start;
 mod watch;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,12 +34,22 @@ pub use refusal::Refusal;
 pub use request::{Answer, Request};
 pub use start::{Records, Started};
 pub use watch::Watch;
+pub use workers::Workers;
 
 use crate::admin::PluginStatus;
 use crate::plugin::Digest;
 
 /// Plugins as the admin API shows them, by name.
 pub type PluginStatuses = Arc<DashMap<String, PluginStatus>>;
+
+/// Partitions that were paused or resumed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Flowing {
+    pub topic: Arc<str>,
+    /// None for all of the topic's.
+    pub partition: Option<i32>,
+    pub paused: bool,
+}
 
 /// What a deployment came to.
 #[derive(Debug, PartialEq, Eq)]

@@ -25,6 +25,10 @@ pub enum Refusal {
     Imports(BTreeSet<String>),
     #[error("no stage runs it: deploy one of {0}")]
     Unknown(String),
+    #[error("there is no such pipeline: this host has {0}")]
+    NoPipeline(String),
+    #[error("there is no such partition: the source has {0}, numbered from 0")]
+    NoPartition(i32),
     #[error("there is no version to go back to: {0}")]
     NoVersion(String),
     #[error("the version kept of it is damaged: {0}: deploy the file it came from")]
@@ -35,6 +39,11 @@ pub enum Refusal {
     History(std::io::Error),
     #[error("a worker could not start it: {0}")]
     Worker(String),
+    #[error(
+        "it could not migrate the state of the version before, and all partitions are back on that version and its state: {0}: \
+         correct its `migrate`, or raise `plugins.migrate-timeout`"
+    )]
+    Migration(String),
 }
 
 impl Refusal {
@@ -46,6 +55,7 @@ impl Refusal {
                 format!("it could not be started with the configuration of stage {stage}")
             }
             Refusal::Worker(_) => "a worker could not start it".to_owned(),
+            Refusal::Migration(_) => "it could not migrate the state of the version before".to_owned(),
             other => other.to_string(),
         }
     }
@@ -62,7 +72,8 @@ mod tests {
     #[test]
     fn a_plugins_own_words_stay_out_of_the_audit_log() {
         let refused = Refused::Start { stage: "last".into(), reason: "its init says: patient 123".into() };
-        for refusal in [Refusal::Artefact(refused), Refusal::Worker("its init says: patient 123".into())] {
+        let said = || "its init says: patient 123".to_owned();
+        for refusal in [Refusal::Artefact(refused), Refusal::Worker(said()), Refusal::Migration(said())] {
             assert!(refusal.to_string().contains("123"));
             assert!(!refusal.for_audit().contains("123"));
         }

@@ -18,7 +18,7 @@ use crate::admin::PluginStatus;
 use crate::clock::wall_ms;
 use crate::error::HostError;
 use crate::plugin::{Digest, Version};
-use crate::task::Versions;
+use crate::task::{Standings, Versions};
 
 /// The host's own records of its versions, below `host.data-dir`.
 pub struct Records {
@@ -43,17 +43,18 @@ impl Records {
     /// # Errors
     /// The first plugin that has no version to run.
     pub fn load_all(mut self, loader: &Loader, statuses: &PluginStatuses) -> Result<Started, HostError> {
-        let (mut versions, mut refused) = (Versions::new(), HashMap::new());
+        let (mut versions, mut standings, mut refused) = (Versions::new(), Standings::new(), HashMap::new());
         for plugin in loader.plugins() {
             let (version, refusal) = self.load(loader, &plugin, &mut refused)?;
-            let kept = self.index(loader, &plugin)?.versions;
-            let status = PluginStatus { refused: refusal, ..PluginStatus::running(&version, kept) };
+            let index = self.index(loader, &plugin)?;
+            standings.insert(plugin.clone(), Arc::new(index.standing()));
+            let status = PluginStatus { refused: refusal, ..PluginStatus::running(&version, index.versions) };
             statuses.insert(plugin.clone(), status);
             versions.insert(plugin, version);
         }
         let known = self.history.tidy(&loader.plugins());
         loader.code().tidy(&known);
-        Ok(Started { versions, refused, audit: self.audit, history: self.history })
+        Ok(Started { versions, standings, refused, audit: self.audit, history: self.history })
     }
 
     /// The version to run, and why it is not the one in the folder.
@@ -137,7 +138,7 @@ impl Records {
             imports: version.interfaces().clone(),
             rolled_back: false,
         };
-        self.history.activate(plugin, kept, bytes, Some(digest), false).map_err(Refusal::History)?;
+        self.history.activate(plugin, kept, bytes, Some(digest), false, &[]).map_err(Refusal::History)?;
         Ok(version)
     }
 
@@ -185,6 +186,7 @@ impl Records {
 /// What a host starts with.
 pub struct Started {
     pub versions: Versions,
+    pub standings: Standings,
     /// Files in the folder that were refused just now.
     pub refused: HashMap<String, Digest>,
     pub audit: Audit,

@@ -15,7 +15,7 @@ use super::instance::Guest;
 use super::outline::Outline;
 
 /// SHA-256 of an artefact's bytes; as text, 64 hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Digest([u8; 32]);
 
@@ -116,6 +116,7 @@ pub struct Version {
     exports: v1::PluginIndices,
     init: Option<ComponentExportIndex>,
     on_timer: Option<ComponentExportIndex>,
+    migrate: Option<ComponentExportIndex>,
     interfaces: BTreeSet<String>,
 }
 
@@ -148,9 +149,11 @@ impl Version {
             let interface = component.get_export_index(None, interface)?;
             component.get_export_index(Some(&interface), name)
         };
-        let (init, on_timer) = (optional(v1::LIFECYCLE, "init"), optional(v1::TIMER_PROCESSOR, "on-timer"));
+        let init = optional(v1::LIFECYCLE, "init");
+        let on_timer = optional(v1::TIMER_PROCESSOR, "on-timer");
+        let migrate = optional(v1::MIGRATION, "migrate");
         let interfaces = outline.interfaces();
-        Ok(Version { plugin: plugin.to_owned(), digest, pre, exports, init, on_timer, interfaces })
+        Ok(Version { plugin: plugin.to_owned(), digest, pre, exports, init, on_timer, migrate, interfaces })
     }
 
     pub fn plugin(&self) -> &str {
@@ -167,6 +170,12 @@ impl Version {
         ["gregor:plugin/cache", "wasi:keyvalue/store"].iter().any(|cache| self.interfaces.contains(*cache))
     }
 
+    /// Whether it takes over the state of the version before it in its own way:
+    /// it exports `migration`.
+    pub fn migrates(&self) -> bool {
+        self.migrate.is_some()
+    }
+
     /// The interfaces that it imports, without their versions.
     pub fn interfaces(&self) -> &BTreeSet<String> {
         &self.interfaces
@@ -175,6 +184,10 @@ impl Version {
     /// Whether its timers can fire: it exports `timer-processor`.
     pub fn takes_timers(&self) -> bool {
         self.on_timer.is_some()
+    }
+
+    pub(super) fn migrate(&self) -> Option<ComponentExportIndex> {
+        self.migrate
     }
 
     pub(super) fn init(&self) -> Option<ComponentExportIndex> {

@@ -45,6 +45,10 @@ pub enum Failure {
     OutputTooLarge { topic: String, bytes: u64, limit: u64 },
     #[error("no instance could be made: {0}")]
     NoInstance(String),
+    /// The plugin's own word that it cannot take over the state of the version
+    /// before. Guest text, as in [`Failure::Reject`].
+    #[error("its migrate refused")]
+    Migration(String),
     /// The host's fault, never the record's.
     #[error("{0}")]
     State(StateError),
@@ -70,6 +74,7 @@ impl Failure {
             Failure::NoSink => "no-sink",
             Failure::OutputTooLarge { .. } => "output-too-large",
             Failure::NoInstance(_) => "no-instance",
+            Failure::Migration(_) => "migration",
             Failure::State(_) => "state",
         }
     }
@@ -108,7 +113,7 @@ impl Failure {
     /// The guest's own words, if any.
     pub fn guest_text(&self) -> Option<&str> {
         match self {
-            Failure::Reject(text) | Failure::Retry(text) => Some(text),
+            Failure::Reject(text) | Failure::Retry(text) | Failure::Migration(text) => Some(text),
             _ => None,
         }
     }

@@ -4,12 +4,12 @@ mod on_timer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use wasmtime::component::{ResourceTable, ResourceTableError};
+use wasmtime::component::{ResourceTable, ResourceTableError, TypedFunc};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::WasiCtx;
 
-use super::Version;
 use super::abi::v1;
 use super::abi::v1::gregor::plugin::types;
 use super::counts::Counts;
@@ -19,6 +19,7 @@ use super::keyvalue::Pages;
 use super::limits::{Growth, MAX_RESOURCES, Overrun, Refusals, Soft, host_call_bytes};
 use super::lines::Lines;
 use super::wasi::{self, Determinism};
+use super::{Digest, Version};
 use crate::clock::wall_ms;
 use crate::config::{self, Isolation, LogLevel};
 use crate::record::{Header, Record};
@@ -73,6 +74,9 @@ pub struct Guest {
     pub(super) takes_timers: bool,
     growth: Growth,
 }
+
+/// `migrate` of wit/v1: the digest of the version before, then what became of it.
+type Migrate = TypedFunc<(String,), (Result<(), String>,)>;
 
 /// One instance and its store.
 pub struct Instance {
@@ -134,8 +138,15 @@ impl Instance {
             })?;
         let on_timer = on_timer::find(version, &instance, &mut store)?;
         let mut instance = Instance { store, instance, exports, on_timer, started_ms: now_ms, calls: 0 };
+        instance.migrate_of(version).map_err(|error| Failure::NoInstance(format!("{error:#}")))?;
         instance.init(version)?;
         Ok(instance)
+    }
+
+    /// Its `migrate`, where `version` exports one; of another type than the
+    /// world's it is found out at once, not when there is state to migrate.
+    fn migrate_of(&mut self, version: &Version) -> wasmtime::Result<Option<Migrate>> {
+        version.migrate().map(|migrate| self.instance.get_typed_func(&mut self.store, migrate)).transpose()
     }
 
     fn init(&mut self, version: &Version) -> Result<(), Failure> {
@@ -197,6 +208,39 @@ impl Instance {
             Ok(Err(types::Failure::Reject(reason))) => Err(Failure::Reject(reason)),
             Ok(Err(types::Failure::Retry(reason))) => Err(Failure::Retry(reason)),
             Err(error) => Err(failure_of(&error, self.store.data())),
+        }
+    }
+
+    /// Calls `migrate`, where `version` exports it: the state in `cache`, lent
+    /// for the call, is what version `from` left. `at` is where the partition
+    /// stands; `now_ms` in milliseconds since the Unix epoch. The caller keeps
+    /// or undoes the cache's writes, and lets the instance go where this fails.
+    ///
+    /// # Errors
+    /// Whatever ended the call; [`Failure::Migration`] where the plugin refuses.
+    pub fn migrate(
+        &mut self,
+        version: &Version,
+        from: Digest,
+        at: &Record<'_>,
+        now_ms: u64,
+        timeout: Duration,
+        cache: &mut Box<Cache>,
+    ) -> Result<(), Failure> {
+        let migrate = self.migrate_of(version).map_err(|error| Failure::NoInstance(format!("{error:#}")))?;
+        let Some(migrate) = migrate else { return Ok(()) };
+        self.begin(at, None, now_ms);
+        self.store.set_epoch_deadline(Engine::ticks(timeout));
+        std::mem::swap(&mut self.store.data_mut().cache, cache);
+        let called = migrate.call(&mut self.store, (from.to_string(),));
+        std::mem::swap(&mut self.store.data_mut().cache, cache);
+        match called {
+            Ok((Ok(()),)) => Ok(()),
+            Ok((Err(reason),)) => Err(Failure::Migration(reason)),
+            Err(error) => Err(match failure_of(&error, self.store.data()) {
+                Failure::Timeout(_) => Failure::Timeout(timeout),
+                failure => failure,
+            }),
         }
     }
 

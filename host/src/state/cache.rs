@@ -53,6 +53,8 @@ pub struct Cache {
     now: u64,
     /// The key of the source record in work.
     record_key: Option<Vec<u8>>,
+    /// A version's `migrate` is in work, and no record.
+    migrating: bool,
     /// What stood under each key before the record in work wrote it, oldest first.
     undo: Vec<(Arc<str>, Option<Entry>)>,
     /// Whether the changes of a commit interval are noted at all.
@@ -95,6 +97,7 @@ impl Cache {
             limits,
             now: 0,
             record_key: None,
+            migrating: false,
             undo: Vec::new(),
             tracks,
             origins: tracks,
@@ -111,7 +114,7 @@ impl Cache {
 
     /// Whether an entry may stand under `key`.
     pub fn admits(key: &str) -> bool {
-        !key.is_empty() && key.len() <= MAX_KEY
+        !key.is_empty() && key.len() <= MAX_KEY && !is_reserved(key)
     }
 
     /// Notes what the next call finds, in place of what was noted before.
@@ -144,6 +147,7 @@ impl Cache {
     pub fn begin(&mut self, now: u64, record_key: Option<&[u8]>) {
         debug_assert!(self.undo.is_empty(), "the record before was neither kept nor undone");
         self.now = now;
+        self.migrating = false;
         if self.origins {
             match (&mut self.record_key, record_key) {
                 (Some(key), Some(record_key)) => {
@@ -153,6 +157,13 @@ impl Cache {
                 (key, record_key) => *key = record_key.map(<[u8]>::to_vec),
             }
         }
+    }
+
+    /// Starts a migration at `now`, in milliseconds since the Unix epoch: what
+    /// it writes over stays the writing of the record that wrote it.
+    pub fn begin_migration(&mut self, now: u64) {
+        self.begin(now, None);
+        self.migrating = true;
     }
 
     /// Keeps the record's writes.
@@ -296,7 +307,11 @@ impl Cache {
         if self.store.bytes() + added > self.limits.bytes && self.bytes_after(key, added)? > self.limits.bytes {
             return Err(CacheError::QuotaExceeded(self.limits.bytes));
         }
-        let origin = if self.origins { Origin::of(self.record_key.as_deref(), key) } else { Origin::Same };
+        let origin = match self.origins {
+            true if self.migrating => self.store.get(key)?.map_or(Origin::Null, |entry| entry.origin.clone()),
+            true => Origin::of(self.record_key.as_deref(), key),
+            false => Origin::Same,
+        };
         let entry = Entry { value, expires_at, origin, interval: self.interval };
         let (key, previous) = self.put(key, entry)?;
         self.undo.push((key, previous));

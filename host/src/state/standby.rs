@@ -351,5 +351,6 @@ fn committed(
     tails: &[Tail<'_>],
 ) -> Result<HashMap<TopicPartition, Position>, KafkaError> {
     let sources: HashSet<_> = tails.iter().map(|tail| tail.of.source.clone()).collect();
-    worker::committed(client, sources, ASK)
+    let committed = worker::committed(client, sources, ASK)?;
+    Ok(committed.into_iter().map(|(id, (position, _))| (id, position)).collect())
 }

@@ -1,6 +1,8 @@
 //! The processing of one topic partition: records in, outcome out. No Kafka in it.
 
 mod event_time;
+mod migration;
+mod order;
 mod outputs;
 mod pipeline;
 mod plan;
@@ -18,11 +20,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use migration::Succession;
 use pipeline::Pipeline;
 use progress::Waiting;
 use redriving::Redriving;
 use stage::Stage;
 
+pub use order::{Ran, Recorded, Standing, Standings};
 pub use plan::{Plan, StagePlan};
 pub use position::Position;
 pub use progress::Progress;
@@ -73,6 +77,9 @@ pub struct Task {
     redriving: Redriving,
     /// The client has read the partition to its end.
     at_end: bool,
+    succession: Succession,
+    /// Someone has paused its partition.
+    paused: bool,
     /// Records settled since the last commit, for the metrics.
     pub consumed: u64,
 }
@@ -127,6 +134,8 @@ impl Task {
             rewound: false,
             redriving: Redriving::default(),
             at_end: false,
+            succession: Succession::default(),
+            paused: false,
             consumed: 0,
         }
     }
@@ -166,16 +175,29 @@ impl Task {
 
     /// When what waits is to be tried again.
     pub fn due(&self) -> Option<Instant> {
-        self.waiting.as_ref().and_then(|waiting| waiting.due)
+        self.waiting.as_ref().filter(|_| !self.is_unmigrated() && !self.paused).and_then(|waiting| waiting.due)
     }
 
+    /// Whether its partition is to be paused.
     pub fn waits(&self) -> bool {
-        self.waiting.is_some()
+        self.waiting.is_some() || self.is_unmigrated() || self.paused
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Someone has paused its partition, or resumed it.
+    pub fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
     }
 
     /// Whether there is something to commit.
     pub fn is_dirty(&self) -> bool {
-        !self.pinned || self.committed != self.position || self.stages().any(|stage| stage.cache.is_changed())
+        !self.pinned
+            || self.committed != self.position
+            || self.has_new_versions()
+            || self.stages().any(|stage| stage.cache.is_changed())
     }
 
     /// Where it is.
@@ -249,6 +271,7 @@ impl Task {
     /// The group has committed the position.
     pub fn finish(&mut self) {
         (self.committed, self.pinned) = (self.position, true);
+        self.finish_versions();
         self.redriving.finish();
         self.stages_mut().for_each(|stage| stage.cache.finish());
     }
@@ -264,6 +287,7 @@ impl Task {
         if let Some(error) = failed {
             self.broken = Some(error);
         }
+        self.roll_back_versions();
     }
 
     /// A record of it was not processed: it is to be fetched again.
@@ -329,26 +353,6 @@ impl Task {
             committed: self.committed,
             waiting: self.waiting,
             caches: self.pipelines.into_iter().map(caches).collect(),
-        }
-    }
-
-    /// What other threads see of this task.
-    pub fn view(&self, worker: usize) -> View {
-        let state = match &self.waiting {
-            None | Some(Waiting { kind: None, .. }) => PartitionState::Running,
-            Some(Waiting { due: Some(_), .. }) => PartitionState::Retrying,
-            Some(_) => PartitionState::Held,
-        };
-        let stages = self.pipelines.iter().flat_map(|pipeline| &pipeline.stages).map(StageView::of);
-        View {
-            worker,
-            state,
-            failure: self.waiting.as_ref().and_then(|waiting| waiting.kind),
-            position: self.position.next,
-            committed: self.pinned.then_some(self.committed.next),
-            remaining: None,
-            end: None,
-            stages: stages.collect(),
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct StagePlan {
     pub on_failure: OnFailure,
     pub retry: Retry,
     pub state: config::State,
+    /// Longest call of a version's `migrate`.
+    pub migrate_timeout: Duration,
     /// Where calls that failed are kept, if they are.
     pub capsules: Option<CapsuleFolder>,
     /// The topic that its state's changes go to.
@@ -98,6 +100,7 @@ impl StagePlan {
             topics: stage.topics.iter().map(|topic| topic.as_str().into()).collect(),
             on_failure: stage.on_failure,
             retry: stage.retry.clone(),
+            migrate_timeout: config.plugins.migrate_timeout,
             capsules: (stage.capsules > 0)
                 .then(|| CapsuleFolder { path: config.host.data_dir.join(CAPSULES), most: stage.capsules }),
             changelog: state.changelog.then(|| changelog::name(&config.app, pipeline, &stage.name).into()),

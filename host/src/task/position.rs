@@ -6,6 +6,8 @@ const MARK: &str = "gregor1";
 const REDRIVEN: &str = "redriven=";
 /// What begins the word that counts timers.
 const TIMERS: &str = "timers=";
+/// What begins the word that counts migrations.
+const MIGRATED: &str = "migrated=";
 
 /// Up to where a partition is processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Position {
     pub redriven: u64,
     /// Timers that fired, for the same reason.
     pub timers: u64,
+    /// How often a version took over the state of another. The same holds.
+    pub migrated: u64,
 }
 
 /// A record, at or after the position, that some pipelines are done with and
@@ -31,7 +35,7 @@ pub struct Begun {
 
 impl Position {
     pub fn at(next: i64) -> Position {
-        Position { next, begun: None, redriven: 0, timers: 0 }
+        Position { next, begun: None, redriven: 0, timers: 0, migrated: 0 }
     }
 
     /// Every pipeline is done with the record at `offset`.
@@ -40,14 +44,15 @@ impl Position {
     }
 
     /// Up to where the pipeline with this index is, as its stores count: the
-    /// next offset, the dead letters redriven and the timers. Each commit that may have
-    /// changed an entry moves it forward.
+    /// next offset, and what changed the state without moving it: dead letters
+    /// redriven, timers, migrations. Each commit that may have changed an entry
+    /// moves it forward.
     pub fn of_pipeline(&self, index: usize) -> i64 {
         let next = match self.begun {
             Some(begun) if index < begun.pipelines => begun.offset + 1,
             _ => self.next,
         };
-        next.saturating_add_unsigned(self.redriven).saturating_add_unsigned(self.timers)
+        next.saturating_add_unsigned(self.redriven + self.timers + self.migrated)
     }
 
     /// How many pipelines are done with the record at `offset`.
@@ -57,34 +62,37 @@ impl Position {
 
     /// What goes into the offset's metadata: without it a record that one
     /// pipeline retries would pass through those before it once more.
-    pub fn metadata(&self) -> String {
-        let mut metadata = String::new();
-        if let Some(begun) = self.begun {
-            metadata = format!("{MARK} {} {}", begun.offset, begun.pipelines);
-        }
-        for (word, count) in [(REDRIVEN, self.redriven), (TIMERS, self.timers)] {
-            if count > 0 {
-                let before = if metadata.is_empty() { MARK } else { &metadata };
-                metadata = format!("{before} {word}{count}");
+    /// `versions` is the word that names them, where there is one.
+    pub fn metadata(&self, versions: Option<String>) -> String {
+        let begun = self.begun.map(|begun| format!("{} {}", begun.offset, begun.pipelines));
+        let counts = [(REDRIVEN, self.redriven), (TIMERS, self.timers), (MIGRATED, self.migrated)];
+        let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{word}{count}"));
+        begun.into_iter().chain(counts).chain(versions).fold(String::new(), |metadata, word| {
+            match metadata.is_empty() {
+                true => format!("{MARK} {word}"),
+                false => format!("{metadata} {word}"),
             }
-        }
-        metadata
+        })
     }
 
     /// From a committed offset; metadata that is not ours says nothing.
     pub fn committed(next: i64, metadata: &str) -> Position {
         let mut position = Position::at(next);
-        let Some(words) = metadata.strip_prefix(MARK).and_then(|rest| rest.strip_prefix(' ')) else { return position };
-        let words: Vec<&str> = words.split(' ').collect();
+        let words: Vec<&str> = words(metadata).collect();
         if let [offset, pipelines, ..] = words[..]
             && let (Ok(offset), Ok(pipelines)) = (offset.parse(), pipelines.parse())
         {
             position.begun = Some(Begun { offset, pipelines }).filter(|begun| begun.offset >= next);
         }
-        let count = |name| words.iter().find_map(|word| word.strip_prefix(name)?.parse().ok()).unwrap_or(0);
-        (position.redriven, position.timers) = (count(REDRIVEN), count(TIMERS));
+        let count = |of| words.iter().find_map(|word| word.strip_prefix(of)?.parse().ok()).unwrap_or(0);
+        (position.redriven, position.timers, position.migrated) = (count(REDRIVEN), count(TIMERS), count(MIGRATED));
         position
     }
+}
+
+/// The words of an offset's metadata; none where it is not ours.
+pub(super) fn words(metadata: &str) -> impl Iterator<Item = &str> {
+    metadata.strip_prefix(MARK).and_then(|rest| rest.strip_prefix(' ')).into_iter().flat_map(|words| words.split(' '))
 }
 
 #[cfg(test)]
@@ -93,22 +101,24 @@ mod tests {
 
     #[test]
     fn a_record_half_done_is_remembered_with_the_offset() {
-        let position = Position { next: 7, begun: Some(Begun { offset: 9, pipelines: 2 }), redriven: 0, timers: 0 };
-        assert_eq!(Position::committed(7, &position.metadata()), position);
+        let position = Position { begun: Some(Begun { offset: 9, pipelines: 2 }), ..Position::at(7) };
+        assert_eq!(Position::committed(7, &position.metadata(None)), position);
         assert_eq!((position.of_pipeline(1), position.of_pipeline(2)), (10, 7));
         assert_eq!((position.done_with(9), position.done_with(8)), (2, 0));
-        assert_eq!(Position::committed(7, &Position::at(7).metadata()), Position::at(7));
+        assert_eq!(Position::at(7).metadata(None), "");
     }
 
     #[test]
-    fn redriven_dead_letters_move_the_position_of_the_state_but_not_the_offset() {
-        let plain = Position { redriven: 3, ..Position::at(7) };
+    fn redriven_dead_letters_and_migrations_move_the_position_of_the_state_but_not_the_offset() {
+        let plain = Position { redriven: 2, migrated: 1, ..Position::at(7) };
         let begun = Position { begun: Some(Begun { offset: 9, pipelines: 1 }), ..plain };
         for position in [plain, begun] {
-            assert_eq!(Position::committed(7, &position.metadata()), position);
+            for versions in [None, Some("v=a:b".to_owned())] {
+                assert_eq!(Position::committed(7, &position.metadata(versions)), position);
+            }
         }
         assert_eq!((plain.of_pipeline(0), begun.of_pipeline(0), begun.of_pipeline(1)), (10, 13, 10));
-        assert_eq!(begun.past(9), Position { redriven: 3, ..Position::at(10) });
+        assert_eq!(begun.past(9), Position { redriven: 2, migrated: 1, ..Position::at(10) });
     }
 
     #[test]
@@ -116,7 +126,7 @@ mod tests {
         let plain = Position { timers: 2, ..Position::at(7) };
         let both = Position { redriven: 3, begun: Some(Begun { offset: 9, pipelines: 1 }), ..plain };
         for position in [plain, both] {
-            assert_eq!(Position::committed(7, &position.metadata()), position);
+            assert_eq!(Position::committed(7, &position.metadata(None)), position);
         }
         assert_eq!((plain.of_pipeline(0), both.of_pipeline(0), both.of_pipeline(1)), (9, 15, 12));
     }

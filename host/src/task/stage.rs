@@ -1,13 +1,13 @@
 //! One stage of one task: the plugin's version in force, its instance, its cache.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Now;
 use super::plan::StagePlan;
 use super::tally::Tally;
 use crate::config::Isolation;
-use crate::plugin::{Capsule, Counts, Emitted, Engine, Failure, Instance, Soft, Version};
+use crate::plugin::{Capsule, Counts, Digest, Emitted, Engine, Failure, Instance, Soft, Version};
 use crate::record::Record;
 use crate::state::{Cache, Domain, StateError, Timer};
 
@@ -178,6 +178,35 @@ impl Stage {
         self.version = version.clone();
         self.instance = Some(instance);
         Ok(())
+    }
+
+    /// Calls the version's `migrate` on the state that version `from` left; the
+    /// caller keeps or undoes what it writes. As [`Instance::migrate`].
+    ///
+    /// # Errors
+    /// Whatever ended the call; the instance is gone by then.
+    pub fn migrate(
+        &mut self,
+        engine: &Engine,
+        from: Digest,
+        at: &Record<'_>,
+        now_ms: u64,
+        timeout: Duration,
+    ) -> Result<(), Failure> {
+        let instance = match &mut self.instance {
+            Some(instance) => instance,
+            none => none.insert(Instance::new(engine, &self.version, &self.plan.scope)?),
+        };
+        self.cache.begin_migration(now_ms);
+        let outcome = instance.migrate(&self.version, from, at, now_ms, timeout, &mut self.cache);
+        if let Err(failure) = &outcome {
+            let scope = &self.plan.scope;
+            if let (Some(_), Some(text)) = (scope.log, failure.guest_text()) {
+                tracing::warn!(target: "gregor::guest", pipeline = scope.pipeline, stage = scope.stage, "{text:?}");
+            }
+            self.retire();
+        }
+        outcome
     }
 
     /// Lets the instance go; the next record gets a fresh one.

@@ -97,7 +97,7 @@ impl Task {
     /// Whether [`Task::fire`] has something to do. Moves the event time of a
     /// partition that is at its end and idle, where it `may_idle`.
     pub fn has_due(&mut self, now: &Now, may_idle: bool) -> bool {
-        if self.waiting.is_some() || self.broken().is_some() {
+        if self.waits() || self.broken().is_some() {
             return false;
         }
         let at_end = self.at_end && may_idle;

@@ -4,20 +4,26 @@
 use serde::Serialize;
 
 use super::stage::Stage;
+use super::{Task, Waiting};
 
 /// ```text
-///  assigned            a record waits
-///  ─▶ restoring ─▶ running ◀──────────────▶ retrying, held
-///                    │ bounded end reached
-///                    ▼
-///                 finished
+///  assigned                                    a record waits
+///  ─▶ waiting-for-version ─▶ restoring ─▶ running ◀──────────────▶ retrying, held
+///                                           │ bounded end reached
+///                                           ▼
+///                                        finished
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum PartitionState {
+    /// Another host's version of a plugin was the last to process it, and this
+    /// one does not know it as an earlier one.
+    WaitingForVersion,
     /// Its state is opened or rebuilt; records wait in the topic.
     Restoring,
     Running,
+    /// Someone has paused it.
+    Paused,
     /// A record or a timer is tried again later; the partition is paused until then.
     Retrying,
     /// A record or a timer failed for good; the partition waits for a new version.
@@ -27,9 +33,11 @@ pub enum PartitionState {
 }
 
 impl PartitionState {
-    pub const ALL: [PartitionState; 5] = [
+    pub const ALL: [PartitionState; 7] = [
+        PartitionState::WaitingForVersion,
         PartitionState::Restoring,
         PartitionState::Running,
+        PartitionState::Paused,
         PartitionState::Retrying,
         PartitionState::Held,
         PartitionState::Finished,
@@ -37,8 +45,10 @@ impl PartitionState {
 
     pub fn name(self) -> &'static str {
         match self {
+            PartitionState::WaitingForVersion => "waiting-for-version",
             PartitionState::Restoring => "restoring",
             PartitionState::Running => "running",
+            PartitionState::Paused => "paused",
             PartitionState::Retrying => "retrying",
             PartitionState::Held => "held",
             PartitionState::Finished => "finished",
@@ -53,6 +63,8 @@ pub struct View {
     pub state: PartitionState,
     /// Kind of the failure that the partition waits for.
     pub failure: Option<&'static str>,
+    /// The version that it waits for, as `plugin@digest`.
+    pub awaits: Option<String>,
     /// Offset of the next record.
     pub position: i64,
     pub committed: Option<i64>,
@@ -67,6 +79,33 @@ impl View {
     /// Records between the position and the end.
     pub fn lag(&self) -> Option<i64> {
         self.end.map(|end| (end - self.position).max(0))
+    }
+}
+
+impl Task {
+    /// What other threads see of this task.
+    pub fn view(&self, worker: usize) -> View {
+        let (state, failure) = match (self.migration_waits(), &self.waiting) {
+            _ if self.is_paused() => (PartitionState::Paused, None),
+            (Some(true), _) => (PartitionState::Retrying, Some("migration")),
+            (Some(false), _) => (PartitionState::Held, Some("migration")),
+            // More timers are due than one turn fires.
+            (None, None | Some(Waiting { kind: None, .. })) => (PartitionState::Running, None),
+            (None, Some(Waiting { due: Some(_), kind, .. })) => (PartitionState::Retrying, *kind),
+            (None, Some(Waiting { kind, .. })) => (PartitionState::Held, *kind),
+        };
+        let stages = self.pipelines.iter().flat_map(|pipeline| &pipeline.stages).map(StageView::of);
+        View {
+            worker,
+            state,
+            failure,
+            awaits: None,
+            position: self.position.next,
+            committed: self.pinned.then_some(self.committed.next),
+            remaining: None,
+            end: None,
+            stages: stages.collect(),
+        }
     }
 }
 
@@ -86,7 +125,7 @@ pub struct StageView {
 }
 
 impl StageView {
-    pub(super) fn of(stage: &Stage) -> StageView {
+    fn of(stage: &Stage) -> StageView {
         let scope = &stage.plan.scope;
         StageView {
             pipeline: scope.pipeline.clone(),

@@ -18,7 +18,7 @@ use crate::config::Start;
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
 use crate::state::Cache;
-use crate::task::{PartitionState, Position, StagePlan, Task, View};
+use crate::task::{PartitionState, Position, Recorded, StagePlan, Task, View};
 
 /// How long one question to the brokers may hold the worker.
 const ASK: Duration = Duration::from_secs(5);
@@ -75,8 +75,11 @@ impl Worker {
         let ids = ids(partitions);
         let committed = committed(&self.member, ids.iter().cloned(), ASK)?;
         let position = |id: TopicPartition| match committed.get(&id) {
-            Some(position) => Ok(Restoring::new(id, *position, true)),
-            None => self.first_position(&id).map(|first| Restoring::new(id, Position::at(first), false)),
+            Some((position, recorded)) => Ok(Restoring::new(id, *position, true, recorded.clone())),
+            None => {
+                let first = Position::at(self.first_position(&id)?);
+                Ok(Restoring::new(id, first, false, Recorded::default()))
+            }
         };
         ids.into_iter().map(position).collect()
     }
@@ -92,14 +95,16 @@ impl Worker {
             let TopicPartition { topic, partition } = restoring.id.clone();
             let mut fetch_from = restoring.position.next;
             let mut waits = true;
-            match self.task_at_once(&restoring) {
-                Some((task, with_state)) => {
+            let found = if self.must_wait(&restoring) { Err(restoring) } else { Ok(restoring) };
+            match found.map(|restoring| (self.task_at_once(&restoring), restoring)) {
+                Err(restoring) => drop(self.awaiting.insert(restoring.id.clone(), restoring)),
+                Ok((Some((task, with_state)), _)) => {
                     fetch_from = task.fetch_from();
                     waits = task.waits();
                     tracing::info!(worker = self.index, %topic, partition, position = task.position().next, with_state, "assigned");
                     ready.push(task);
                 }
-                None => {
+                Ok((None, restoring)) => {
                     tracing::info!(worker = self.index, %topic, partition, position = restoring.position.next, "assigned; restoring its state");
                     to_restore.push(restoring);
                 }
@@ -123,24 +128,31 @@ impl Worker {
         Ok(())
     }
 
-    fn task_at_once(&self, restoring: &Restoring) -> Option<(Task, bool)> {
+    pub(super) fn task_at_once(&self, restoring: &Restoring) -> Option<(Task, bool)> {
         let plans = || self.plans.iter().filter(|plan| plan.source == restoring.id.topic);
         let task = |caches| {
             let id = restoring.id.clone();
             Task::new(id, &self.plans, &self.versions, restoring.position, restoring.pinned, caches)
+                .after(restoring.recorded.clone(), &self.standings)
         };
         if let Some(carried) = self.shared.shelf.take(&restoring.id)
             && let Some(task) = carried.revive(restoring.position, task)
         {
-            return Some((task, true));
+            return Some((self.with_pause(task), true));
         }
         let at_once: Option<Vec<Vec<Cache>>> =
             plans().map(|plan| plan.stages.iter().map(|stage| self.stores.at_once(stage)).collect()).collect();
-        at_once.map(|caches| (task(caches), false))
+        at_once.map(|caches| (self.with_pause(task(caches)), false))
+    }
+
+    /// The task, paused where someone has paused its partition.
+    fn with_pause(&self, mut task: Task) -> Task {
+        task.set_paused(self.paused.contains(&task.id));
+        task
     }
 
     /// Hands a partition to the restorer; its records wait in the topic.
-    fn restore(&mut self, restoring: Restoring) {
+    pub(super) fn restore(&mut self, restoring: Restoring) {
         self.restorer.restore(restoring.clone());
         self.restoring.insert(restoring.id.clone(), restoring);
     }
@@ -160,15 +172,23 @@ impl Worker {
             };
             self.restoring.remove(&restored.id);
             let id = restored.id;
-            let task = Task::new(id.clone(), &self.plans, &self.versions, restored.position, restored.pinned, caches);
-            tracing::info!(worker = self.index, partition = %id, position = task.position().next, "restored");
-            self.tasks.insert(id.clone(), task);
-            if !self.halted {
-                self.resume(&id, restored.position.next)?;
-            }
+            let task = Task::new(id, &self.plans, &self.versions, restored.position, restored.pinned, caches)
+                .after(restored.recorded, &self.standings);
+            tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "restored");
+            self.take_up(self.with_pause(task))?;
             self.publish();
         }
         Ok(())
+    }
+
+    /// A task of a partition that was assigned before, and paused.
+    pub(super) fn take_up(&mut self, task: Task) -> Result<(), WorkerError> {
+        let (id, from, waits) = (task.id.clone(), task.fetch_from(), task.waits());
+        self.tasks.insert(id.clone(), task);
+        match self.halted || waits {
+            true => Ok(()),
+            false => self.resume(&id, from),
+        }
     }
 
     /// Opens anew the state of tasks that cannot go on with what they have.
@@ -181,7 +201,8 @@ impl Worker {
                 tracing::error!(worker = self.index, partition = %id, %error, "the state cannot go on; opening it anew");
             }
             self.pause(&id)?;
-            let restoring = Restoring::new(id.clone(), task.committed(), task.is_pinned());
+            let (position, pinned, recorded) = (task.committed(), task.is_pinned(), task.recorded().clone());
+            let restoring = Restoring::new(id.clone(), position, pinned, recorded);
             self.restoring.insert(id, restoring.clone());
             self.unsure.push(Unsure { restoring, problem: None });
         }
@@ -204,13 +225,21 @@ impl Worker {
             }
         };
         for Unsure { restoring, problem } in std::mem::take(&mut self.unsure) {
-            let Restoring { id, position, pinned, .. } = restoring;
-            let now = committed.get(&id).copied();
-            match problem {
-                Some(problem) if now.is_none_or(|now| now == position) => {
-                    return Err(WorkerError::State { partition: id.to_string(), problem });
-                }
-                _ => self.restore(Restoring::new(id, now.unwrap_or(position), pinned || now.is_some())),
+            let Restoring { id, position, pinned, recorded, .. } = restoring;
+            let now = committed.get(&id).cloned();
+            if let Some(problem) = problem
+                && now.as_ref().is_none_or(|(now, _)| *now == position)
+            {
+                return Err(WorkerError::State { partition: id.to_string(), problem });
+            }
+            let pinned = pinned || now.is_some();
+            let (position, recorded) = now.unwrap_or((position, recorded));
+            let restoring = Restoring::new(id, position, pinned, recorded);
+            if self.must_wait(&restoring) {
+                self.restoring.remove(&restoring.id);
+                self.awaiting.insert(restoring.id.clone(), restoring);
+            } else {
+                self.restore(restoring);
             }
         }
         Ok(())
@@ -254,6 +283,7 @@ impl Worker {
     fn take(&mut self, partitions: &TopicPartitionList) -> Vec<Task> {
         let ids = ids(partitions);
         for id in &ids {
+            self.awaiting.remove(id);
             if let Some(restoring) = self.restoring.remove(id) {
                 restoring.cancel();
             }
@@ -277,6 +307,7 @@ impl Worker {
             worker: self.index,
             state: PartitionState::Restoring,
             failure: None,
+            awaits: None,
             position,
             committed: restoring.pinned.then_some(position),
             end: None,

@@ -2,10 +2,12 @@
 //! tasks. From poll to commit nothing is shared, so nothing is locked.
 
 mod assignment;
+mod awaiting;
 mod client;
 mod command;
 mod native;
 mod offsets;
+mod pause;
 mod publish;
 mod redrive;
 mod restore;
@@ -17,30 +19,33 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::{Equivalent, HashMap, HashSet};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use rdkafka::{Offset, TopicPartitionList};
 
+pub use awaiting::Awaited;
 pub use client::{
     Member, MemberContext, Quiet, Sender, SenderContext, base_config, check_property, member_config, reader_config,
     send, sender_config,
 };
-pub use command::{Command, Swapped};
+pub use command::{Agreement, Command, Swap, Swapped};
 pub use native::{Arrival, Arrived, PartitionReader, flush};
 pub use offsets::committed;
+pub use pause::Pause;
 pub use shelf::Shelf;
 
 use crate::admin::{Health, Metrics, Views};
 use crate::clock::Clock;
 use crate::commit::{Committed, Committer, Parties};
+use crate::config::UnknownVersions;
 use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
 use crate::redrive::Requests;
 use crate::state::{Standby, Stores};
-use crate::task::{Context, Now, Plan, Progress, Task, Versions};
+use crate::task::{Context, Now, Plan, Progress, Standings, Task, Versions};
 use restore::{Restorer, Restoring, Unsure};
 
 /// The longest wait for a record: commands and retries are looked at that often.
@@ -54,6 +59,8 @@ pub struct Shared {
     pub shelf: Arc<Shelf>,
     pub standby: Arc<Standby>,
     pub redrives: Arc<Requests>,
+    pub awaited: Arc<Awaited>,
+    pub unknown_versions: UnknownVersions,
     /// `--bounded`: process up to these offsets.
     pub bounds: Option<HashMap<TopicPartition, i64>>,
 }
@@ -65,6 +72,7 @@ pub struct Worker {
     commands: Receiver<Command>,
     plans: Arc<[Arc<Plan>]>,
     versions: Versions,
+    standings: Standings,
     context: Context,
     shared: Arc<Shared>,
     committer: Committer,
@@ -74,6 +82,10 @@ pub struct Worker {
     restoring: HashMap<TopicPartition, Restoring>,
     /// Those of them for which the group is to be asked first.
     unsure: Vec<Unsure>,
+    /// Partitions that wait for a version.
+    awaiting: HashMap<TopicPartition, Restoring>,
+    /// Partitions that someone has paused, this worker's or not.
+    paused: HashSet<TopicPartition>,
     /// A commit is under way that no further record may join: all is paused.
     halted: bool,
     /// When dead letters to redrive are looked for again.
@@ -97,6 +109,7 @@ pub struct Parts {
     pub commands: Receiver<Command>,
     pub plans: Arc<[Arc<Plan>]>,
     pub versions: Versions,
+    pub standings: Standings,
     pub context: Context,
     pub shared: Arc<Shared>,
     pub stores: Arc<Stores>,
@@ -126,7 +139,8 @@ impl Worker {
     /// # Errors
     /// When there is no thread left for its restorer.
     pub fn new(parts: Parts) -> std::io::Result<Worker> {
-        let Parts { index, member, sender, commands, plans, versions, context, shared, stores, committer } = parts;
+        let Parts { index, member, sender, commands, plans, versions, standings, context, shared, stores, committer } =
+            parts;
         let restorer = Restorer::start(index, stores.clone(), shared.standby.clone(), plans.clone())?;
         Ok(Worker {
             index,
@@ -135,6 +149,7 @@ impl Worker {
             commands,
             plans,
             versions,
+            standings,
             context,
             shared,
             committer,
@@ -142,6 +157,8 @@ impl Worker {
             clock: Clock::start(),
             restoring: HashMap::new(),
             unsure: Vec::new(),
+            awaiting: HashMap::new(),
+            paused: HashSet::new(),
             halted: false,
             redrive_at: Instant::now(),
             timers_at: Instant::now(),
@@ -231,6 +248,7 @@ impl Worker {
         self.handle_rebalances()?;
         self.take_restored()?;
         if !self.halted {
+            self.migrate_due(now)?;
             self.retry_due(now)?;
             self.fire_due(now)?;
             self.redrive(now)?;
@@ -398,11 +416,11 @@ impl Worker {
             std::thread::sleep(POLL);
         }
         self.handle_rebalances()?;
-        if self.tasks.is_empty() && self.restoring.is_empty() {
+        if self.tasks.is_empty() && self.restoring.is_empty() && self.awaiting.is_empty() {
             self.member.unsubscribe();
         }
         self.member.context().close();
-        for (id, restoring) in self.restoring.drain() {
+        for (id, restoring) in self.restoring.drain().chain(self.awaiting.drain()) {
             restoring.cancel();
             self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
         }

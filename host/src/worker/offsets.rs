@@ -8,10 +8,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::record::TopicPartition;
-use crate::task::Position;
+use crate::task::{Position, Recorded};
 
-/// Up to where the group has committed each of `partitions`; those without an
-/// offset are left out. Asks for at most `patience`.
+/// Up to where the group has committed each of `partitions`, and by which
+/// versions; those without an offset are left out. Asks for at most `patience`.
 ///
 /// # Errors
 /// When the group does not tell it of every one: an offset that is in a
@@ -21,7 +21,7 @@ pub fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: impl IntoIterator<Item = TopicPartition>,
     patience: Duration,
-) -> Result<HashMap<TopicPartition, Position>, KafkaError> {
+) -> Result<HashMap<TopicPartition, (Position, Recorded)>, KafkaError> {
     let mut asked = TopicPartitionList::new();
     for id in partitions {
         asked.add_partition(&id.topic, id.partition);
@@ -34,7 +34,8 @@ pub fn committed<C: ConsumerContext>(
         element.error()?;
         if let Offset::Offset(next) = element.offset() {
             let id = TopicPartition::new(element.topic(), element.partition());
-            committed.insert(id, Position::committed(next, element.metadata()));
+            let metadata = element.metadata();
+            committed.insert(id, (Position::committed(next, metadata), Recorded::committed(metadata)));
         }
     }
     Ok(committed)

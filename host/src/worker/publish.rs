@@ -23,6 +23,11 @@ impl Worker {
         for restoring in self.restoring.values() {
             views.insert(restoring.id.clone(), self.view_of_restoring(restoring));
         }
+        for awaiting in self.awaiting.values() {
+            let mut view = self.view_of_awaiting(awaiting);
+            view.end = member.end(&awaiting.id.topic, awaiting.id.partition);
+            views.insert(awaiting.id.clone(), view);
+        }
         for task in self.tasks.values_mut() {
             let mut view = task.view(self.index);
             view.end = member.end(&task.id.topic, task.id.partition);

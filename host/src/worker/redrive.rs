@@ -23,6 +23,8 @@ impl Worker {
         for task in self.tasks.values_mut() {
             while now.instant.duration_since(since) < REDRIVE
                 && task.broken().is_none()
+                && !task.is_unmigrated()
+                && !task.is_paused()
                 && let Some(request) = task.next_redrive(redrives, now.instant)
             {
                 if !self.committer.begin(&self.sender) {

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::record::TopicPartition;
 use crate::state::changelog::Progress;
 use crate::state::{At, Cache, OpenError, Opener, Standby, Stores};
-use crate::task::{Plan, Position};
+use crate::task::{Plan, Position, Recorded};
 
 /// Between two tries of something that did not answer.
 const BACKOFF: Duration = Duration::from_secs(1);
@@ -25,13 +25,15 @@ pub struct Restoring {
     pub position: Position,
     /// Whether the group has committed it.
     pub pinned: bool,
+    /// The versions that processed it last.
+    pub recorded: Recorded,
     pub progress: Arc<Progress>,
     cancelled: Arc<AtomicBool>,
 }
 
 impl Restoring {
-    pub fn new(id: TopicPartition, position: Position, pinned: bool) -> Restoring {
-        Restoring { id, position, pinned, progress: Arc::default(), cancelled: Arc::default() }
+    pub fn new(id: TopicPartition, position: Position, pinned: bool, recorded: Recorded) -> Restoring {
+        Restoring { id, position, pinned, recorded, progress: Arc::default(), cancelled: Arc::default() }
     }
 
     /// Nobody wants it any more.

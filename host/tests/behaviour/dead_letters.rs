@@ -204,6 +204,8 @@ fn counters(state: &str, guarantee: &str) -> (Topics, Setup) {
         .delivery("commit-interval", "\"100ms\"")
         .kafka("session.timeout.ms", &kafka().shortest_session().to_string())
         .redis(&redis_url())
+        // Its history goes below.
+        .plugins("unknown-versions", "\"serve\"")
         .plugin("counts", &plugin("refuses"))
         .pipeline(topics.pipeline().stage(stage("counts", state)));
     let records = (0..COUNTED * 3).map(|nth| Record::new("key", "increment n 1").partition((nth % 3) as i32));

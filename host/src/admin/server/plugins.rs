@@ -30,6 +30,12 @@ pub struct DeployAccess {
 }
 
 impl DeployAccess {
+    /// Hands a request to the deployer; one that nobody takes is dropped, and
+    /// its answer with it.
+    pub(super) fn request(&self, request: Request) {
+        drop(self.requests.send(request));
+    }
+
     pub fn new(requests: Sender<Request>, max_size: u64) -> DeployAccess {
         DeployAccess { requests, max_size, taken: AtomicBool::new(false) }
     }
@@ -114,7 +120,7 @@ pub async fn roll_back(
 pub async fn closed() -> Response {
     refuse(
         StatusCode::FORBIDDEN,
-        "plugins are changed only by those with a token, and this host has none: \
+        "this host is changed only by those with a token, and this host has none: \
          set `host.admin-token`, best by GREGOR__HOST__ADMIN_TOKEN, and restart it",
     )
 }

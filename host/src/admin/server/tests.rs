@@ -103,7 +103,7 @@ fn partitions_are_listed_by_topic_and_number() {
     let mut second = listed[1].clone();
     let stages = second.as_object_mut().unwrap().remove("stages").unwrap();
     let expected = json!({
-        "topic": "locations", "partition": 10, "worker": 1, "state": "held", "failure": "trap",
+        "topic": "locations", "partition": 10, "worker": 1, "state": "held", "failure": "trap", "awaits": null,
         "position": 7, "committed": null, "end": null, "lag": null,
         "remaining": null,
     });

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub use versions::{HostArgs, answer};
+
 use super::api::REFUSED;
 use crate::plugin::compiler;
 

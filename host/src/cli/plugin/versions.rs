@@ -18,7 +18,7 @@ const SHORT_DIGEST: usize = 12;
 
 /// Which host, and how it is told.
 #[derive(clap::Args)]
-struct HostArgs {
+pub struct HostArgs {
     /// Where the host's admin server listens
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9640")]
     admin: String,
@@ -188,7 +188,11 @@ fn tell(swapped: Swapped) {
 }
 
 /// Asks the host, and shows what it answers: as it is, or read.
-fn answer<T: for<'a> Deserialize<'a>>(
+///
+/// # Errors
+/// When standard output cannot be written, or the server answers with
+/// something that is not its API.
+pub fn answer<T: for<'a> Deserialize<'a>>(
     args: &HostArgs,
     ask: impl FnOnce(&Api) -> Result<String, Failed>,
     show: impl FnOnce(T),

@@ -46,6 +46,17 @@ fn tables_show_partitions_and_plugins() {
 }
 
 #[test]
+fn a_version_that_a_partition_waits_for_is_shown() {
+    let served = Served::start(None);
+    for mut view in served.status.views.iter_mut() {
+        (view.state, view.failure) = (crate::task::PartitionState::WaitingForVersion, None);
+        view.awaits = Some(format!("key-by@{}", "ab".repeat(32)));
+    }
+    let shown = status(&["--admin", &served.url], None).unwrap();
+    assert_eq!(words(&shown)[2][3..5], ["waiting-for-version", "(key-by@abababababab)"]);
+}
+
+#[test]
 fn json_is_the_documents_of_the_api() {
     let served = Served::start(None);
     let shown = status(&["--admin", &served.url, "--json"], None).unwrap();

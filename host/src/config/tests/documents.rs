@@ -39,6 +39,8 @@ fn every_key_of_the_example_is_read() {
             compile_memory: 2 << 30,
             keep_versions: 3,
             probation: Probation { time: Duration::from_secs(300), max_failure_percent: 5 },
+            migrate_timeout: Duration::from_secs(30),
+            unknown_versions: UnknownVersions::Serve,
         }
     );
     let [locations, plain] = &config.pipelines[..] else { panic!("two pipelines") };

@@ -14,3 +14,5 @@ pub const PROCESSOR: &str = "gregor:plugin/processor";
 pub const LIFECYCLE: &str = "gregor:plugin/lifecycle@1.0.0";
 /// What a version may export: `on-timer`, called when a timer is due.
 pub const TIMER_PROCESSOR: &str = "gregor:plugin/timer-processor@1.0.0";
+/// What a version may export: `migrate`, which takes over the state of the version before.
+pub const MIGRATION: &str = "gregor:plugin/migration@1.0.0";

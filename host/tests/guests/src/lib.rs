@@ -1,5 +1,7 @@
 //! What the guests share.
 
+pub mod script;
+
 use gregor_sdk::{Input, Output};
 
 /// The record's value as the text that commands a guest; empty for anything

@@ -1,0 +1,104 @@
+//! Versions handed to every worker, which swap between two records of their own.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::plugin::Version;
+use crate::task::Standing;
+use crate::worker::{Agreement, Command, Pause, Swap, Swapped};
+
+/// How long a worker may take to pause.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The command channel of every worker.
+pub struct Workers(pub Vec<Sender<Command>>);
+
+impl Workers {
+    /// Every worker swaps by itself. Those that have not answered after
+    /// `patience` will before their next record.
+    pub fn hand_over(&self, version: &Arc<Version>, standing: &Arc<Standing>, patience: Duration) -> Vec<Swapped> {
+        let (answer, answers) = crossbeam_channel::unbounded();
+        for worker in &self.0 {
+            let (version, standing) = (version.clone(), standing.clone());
+            // A worker that has ended takes no more commands; the host is ending too.
+            drop(worker.send(Command::Swap(Swap { version, standing, agreement: None, answer: answer.clone() })));
+        }
+        drop(answer);
+        self.gather(version, &answers, patience)
+    }
+
+    /// Every worker swaps and migrates its partitions' state, or none does.
+    ///
+    /// # Errors
+    /// Why all are back on the version and the state of before.
+    pub fn hand_over_with_state(
+        &self,
+        version: &Arc<Version>,
+        standing: &Arc<Standing>,
+        patience: Duration,
+    ) -> Result<Vec<Swapped>, String> {
+        let (answer, answers) = crossbeam_channel::unbounded();
+        let (ready, readies) = crossbeam_channel::unbounded();
+        let mut decisions = Vec::with_capacity(self.0.len());
+        for worker in &self.0 {
+            let (decide, go) = crossbeam_channel::bounded(1);
+            let agreement = Some(Agreement { ready: ready.clone(), go });
+            let (version, standing) = (version.clone(), standing.clone());
+            drop(worker.send(Command::Swap(Swap { version, standing, agreement, answer: answer.clone() })));
+            decisions.push(decide);
+        }
+        drop((answer, ready));
+        let agreed = self.agreed(&readies, patience);
+        for decide in decisions {
+            // A worker that has refused does not listen.
+            let _ = decide.send(agreed.is_ok());
+        }
+        let swapped = self.gather(version, &answers, patience);
+        agreed.map(|()| swapped)
+    }
+
+    /// Pauses partitions of `topic` on every worker, or resumes them; waits for
+    /// a while until it is done.
+    pub fn pause(&self, topic: &Arc<str>, partitions: &[i32], paused: bool) {
+        let (answer, answers) = crossbeam_channel::unbounded();
+        for worker in &self.0 {
+            let (topic, partitions) = (topic.clone(), partitions.to_vec());
+            drop(worker.send(Command::Pause(Pause { topic, partitions, paused, answer: answer.clone() })));
+        }
+        drop(answer);
+        let deadline = Instant::now() + PATIENCE;
+        while answers.recv_deadline(deadline).is_ok() {}
+    }
+
+    /// Whether every worker is ready, within `patience`.
+    fn agreed(&self, readies: &Receiver<Option<String>>, patience: Duration) -> Result<(), String> {
+        let deadline = Instant::now() + patience;
+        for _ in &self.0 {
+            match readies.recv_deadline(deadline) {
+                Ok(None) => {}
+                Ok(Some(refused)) => return Err(refused),
+                Err(_) => return Err(format!("not every worker was ready within {patience:?}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn gather(&self, version: &Version, answers: &Receiver<Swapped>, patience: Duration) -> Vec<Swapped> {
+        let deadline = Instant::now() + patience;
+        let mut swapped = Vec::with_capacity(self.0.len());
+        while let Ok(answer) = answers.recv_deadline(deadline) {
+            swapped.push(answer);
+        }
+        if swapped.len() < self.0.len() {
+            let late = self.0.len() - swapped.len();
+            tracing::warn!(
+                plugin = version.plugin(),
+                late,
+                "workers have not swapped yet; they will before their next record"
+            );
+        }
+        swapped
+    }
+}

@@ -1,0 +1,48 @@
+//! Partitions that someone has paused, until they are resumed or the process ends.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::Worker;
+use crate::error::WorkerError;
+use crate::record::TopicPartition;
+
+/// Pauses or resumes partitions of a topic, owned by this worker or not: they
+/// may come to it later.
+pub struct Pause {
+    pub topic: Arc<str>,
+    pub partitions: Vec<i32>,
+    /// Or resumed.
+    pub paused: bool,
+    /// Gets an answer once it is done.
+    pub answer: Sender<()>,
+}
+
+impl Worker {
+    pub(super) fn apply_pause(&mut self, pause: Pause) -> Result<(), WorkerError> {
+        let Pause { topic, partitions, paused, answer } = pause;
+        for partition in partitions {
+            let id = TopicPartition::new(topic.clone(), partition);
+            match paused {
+                true => self.paused.insert(id.clone()),
+                false => self.paused.remove(&id),
+            };
+            let Some(task) = self.tasks.get_mut(&id) else { continue };
+            task.set_paused(paused);
+            match (paused, task.waits() || self.halted) {
+                (true, _) => self.pause(&id)?,
+                (false, false) => {
+                    let from = task.fetch_from();
+                    self.resume(&id, from)?;
+                }
+                // It goes on once what it waits for is there.
+                (false, true) => {}
+            }
+        }
+        self.publish();
+        // Nobody waits any more for an answer that comes late.
+        let _ = answer.send(());
+        Ok(())
+    }
+}
