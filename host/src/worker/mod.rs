@@ -28,7 +28,7 @@ pub use client::{
     send, sender_config,
 };
 pub use command::{Command, Swapped};
-pub use native::{Arrival, Arrived, PartitionReader, flush};
+pub use native::{Arrival, Arrived, PartitionReader, flush, headers};
 pub use offsets::committed;
 pub use shelf::Shelf;
 
