@@ -33,13 +33,14 @@ const MEMORY: u64 = 64 << 20;
 
 /// What an interface gives a plugin here, by the beginning of its name. WASI is offered
 /// so that language runtimes start, and leads nowhere.
-const CAPABILITIES: [(&str, &str); 14] = [
+const CAPABILITIES: [(&str, &str); 15] = [
     ("gregor:plugin/types", "the types of records"),
     ("gregor:plugin/cache", "entries of its own stage and topic partition"),
     ("gregor:plugin/timers", "calls of its timer-processor at a later time"),
     ("gregor:plugin/metrics", "counters and gauges under gregor_plugin_"),
     ("wasi:logging/", "log lines, shown where the stage's `log` is on"),
     ("wasi:config/", "the `config` of its stage"),
+    ("wasi:keyvalue/", "the cache, by another door"),
     ("wasi:cli/environment", "no variable, no argument"),
     ("wasi:cli/exit", "ends the call, as a trap does"),
     ("wasi:cli/", "what it prints becomes log lines; nothing to read"),
