@@ -50,5 +50,5 @@ fn artefact(messages: &[u8], dir: &Path) -> Option<PathBuf> {
             let files = message["filenames"].as_array()?;
             files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
         })
-        .last()
+        .next_back()
 }
