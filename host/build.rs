@@ -1,6 +1,9 @@
 //! Compiles the plugins that `gregor demo` embeds, so that one cargo command
 //! is enough on a fresh machine.
 
+#[path = "build/embed.rs"]
+mod embed;
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,9 +16,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 fn main() -> Outcome<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    for watched in ["wit/v1", "Cargo.lock"] {
-        println!("cargo::rerun-if-changed={}", root.join(watched).display());
-    }
+    println!("cargo::rerun-if-changed={}", root.join("Cargo.lock").display());
     // Folders only: components dropped into plugins/ are no sources.
     for entry in fs::read_dir(root.join("plugins"))? {
         let path = entry?.path();
@@ -23,6 +24,10 @@ fn main() -> Outcome<()> {
             println!("cargo::rerun-if-changed={}", path.display());
         }
     }
+    embed::folder(&root.join("wit/v1"), &out.join("wit.rs"))?;
+    embed::folder(&root.join("plugins/sdk"), &out.join("sdk.rs"))?;
+    embed::folder(&root.join("host/templates"), &out.join("templates.rs"))?;
+    embed::folder(&root.join("host/support"), &out.join("support.rs"))?;
     ensure_target()?;
     // The demo swaps to this one: the same plugin, a field more. Built first, so
     // that cargo's own folder is left with the plain one.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../../docs/architecture.md")]
 
 pub mod admin;
+pub mod author;
 pub mod cli;
 pub mod clock;
 pub mod commit;

@@ -6,6 +6,8 @@
 
 mod support;
 
+#[path = "behaviour/authors.rs"]
+mod authors;
 #[path = "behaviour/bounded.rs"]
 mod bounded;
 #[path = "behaviour/broker_faults.rs"]

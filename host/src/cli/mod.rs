@@ -53,7 +53,7 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Check, sign and deploy plugins, and bring earlier versions back
+    /// Write, build, test, sign and deploy plugins, and bring earlier versions back
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// Look at the state of a stage, or carry it from one place to another
@@ -79,6 +79,8 @@ Examples:
   gregor run --config gregor.toml
   gregor run --bounded                     up to the end offsets found at start
   gregor config check --config gregor.toml
+  gregor plugin new mine --lang rust
+  gregor plugin test mine                  built, and records put through it
   gregor plugin check plugins/mine.wasm
   gregor plugin deploy plugins/mine.wasm
   gregor plugin rollback mine
@@ -115,6 +117,8 @@ pub fn run(cli: Cli) -> ExitCode {
         return plugin::compile(args);
     }
     let default = match cli.command {
+        // Each failure is told by the command itself; what a plugin prints is its author's.
+        Command::Plugin(plugin::PluginCommand::Test(_)) => "off,gregor::guest=info",
         Command::Demo(_)
         | Command::State(_)
         | Command::DeadLetter(_)

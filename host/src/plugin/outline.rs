@@ -55,6 +55,30 @@ impl Outline {
         self.imports.iter().map(bare).collect()
     }
 
+    /// The interfaces of the contract that it exports, without package and version.
+    pub fn exports(&self) -> impl Iterator<Item = &str> {
+        self.exports.iter().filter_map(|name| name.strip_prefix("gregor:plugin/")?.split('@').next())
+    }
+
+    /// The version of the contract that it was built with.
+    pub fn contract(&self) -> &str {
+        let processor = self.exports.iter().find(|name| name.starts_with(v1::PROCESSOR));
+        processor.and_then(|name| name.split_once('@')).map_or("", |(_, version)| version)
+    }
+
+    /// The largest world of which it has every export.
+    pub fn world(&self) -> &'static str {
+        let exports: Vec<&str> = self.exports().collect();
+        let has = |names: &[&str]| names.iter().all(|name| exports.contains(name));
+        if has(&["timer-processor", "lifecycle", "migration"]) {
+            "full-plugin"
+        } else if has(&["timer-processor"]) {
+            "timed-plugin"
+        } else {
+            "plugin"
+        }
+    }
+
     fn parse(bytes: &[u8]) -> wasmparser::Result<Outline> {
         let mut outline = Outline { imports: Vec::new(), exports: Vec::new() };
         let mut depth = 0_u32;
@@ -135,6 +159,7 @@ mod tests {
         assert!(interfaces.contains("gregor:plugin/cache"), "{interfaces:?}");
         assert!(interfaces.iter().all(|name| !name.contains('@') && name.contains(':')), "{interfaces:?}");
         assert!(outline.exports.iter().any(|name| name.starts_with("gregor:plugin/processor@1.")));
+        assert_eq!((outline.exports().collect::<Vec<_>>(), outline.world()), (vec!["processor"], "plugin"));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use client::{
     send, sender_config,
 };
 pub use command::{Agreement, Command, Swap, Swapped};
-pub use native::{Arrival, Arrived, PartitionReader, flush};
+pub use native::{Arrival, Arrived, PartitionReader, flush, headers};
 pub use offsets::committed;
 pub use pause::Pause;
 pub use shelf::Shelf;

@@ -1,5 +1,6 @@
 //! The demo's cluster and the records that go into it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -17,7 +18,7 @@ pub const PARTITIONS: i32 = 6;
 /// librdkafka's mock cluster: groups, offsets and fetching, in this process.
 pub struct Cluster {
     /// Before the cluster, so that it goes first: it would report that brokers are gone.
-    producer: ThreadedProducer<DefaultProducerContext>,
+    producer: Arc<ThreadedProducer<DefaultProducerContext>>,
     mock: MockCluster<'static, DefaultProducerContext>,
 }
 
@@ -27,30 +28,26 @@ impl Cluster {
         for topic in [SOURCE, SINK, DEAD_LETTER] {
             mock.create_topic(topic, PARTITIONS, 1)?;
         }
-        let producer = ClientConfig::new()
+        let producer: ThreadedProducer<_> = ClientConfig::new()
             .set("bootstrap.servers", mock.bootstrap_servers())
             // As Kafka's console producer, and every Java producer.
             .set("partitioner", "murmur2_random")
             .create()?;
-        Ok(Cluster { producer, mock })
+        Ok(Cluster { producer: Arc::new(producer), mock })
     }
 
     pub fn bootstrap(&self) -> String {
         self.mock.bootstrap_servers()
     }
 
-    /// Produces a `key:value` line, as the console producer reads it.
+    /// As [`produce`].
     pub fn produce_line(&self, line: &str) -> anyhow::Result<()> {
-        let (key, value) = line.split_once(':').context("a line is key:value")?;
-        let mut record = BaseRecord::to(SOURCE).key(key).payload(value);
-        while let Err((error, unsent)) = self.producer.send(record) {
-            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-                return Err(error.into());
-            }
-            std::thread::sleep(Duration::from_millis(1));
-            record = unsent;
-        }
-        Ok(())
+        produce(&self.producer, line)
+    }
+
+    /// For a thread of its own; the cluster itself stays with one.
+    pub fn producer(&self) -> Arc<ThreadedProducer<DefaultProducerContext>> {
+        self.producer.clone()
     }
 
     /// Records in each partition of the source, once all are delivered.
@@ -68,6 +65,20 @@ impl Cluster {
             .set("enable.auto.commit", "false")
             .create()?)
     }
+}
+
+/// Produces a `key:value` line, as the console producer reads it.
+pub fn produce(producer: &ThreadedProducer<DefaultProducerContext>, line: &str) -> anyhow::Result<()> {
+    let (key, value) = line.split_once(':').context("a line is key:value")?;
+    let mut record = BaseRecord::to(SOURCE).key(key).payload(value);
+    while let Err((error, unsent)) = producer.send(record) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
+            return Err(error.into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        record = unsent;
+    }
+    Ok(())
 }
 
 /// Patients who walk about Lisbon. The same walk in every run.

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use comfy_table::{Table, presets};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use indicatif::{ProgressBar, ProgressStyle};
+use rdkafka::producer::{DefaultProducerContext, ThreadedProducer};
 
 use self::cluster::{Cluster, PARTITIONS, Patients};
 use self::ledger::{Ledger, Verdict};
@@ -24,6 +26,8 @@ const WORKERS: usize = 3;
 const PLUGIN: &str = "last-location";
 /// How long anything in the demo may take before it says that it failed.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two records of `--keep-running`.
+const WALK: Duration = Duration::from_millis(500);
 /// Enriched records that are printed, before and after the swap.
 const SHOWN: usize = 6;
 
@@ -36,7 +40,7 @@ pub struct DemoArgs {
     /// Records a second
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     rate: u64,
-    /// Leave cluster and host up afterwards, until Ctrl-C
+    /// Leave cluster and host up afterwards, and patients walking, until Ctrl-C
     #[arg(long)]
     keep_running: bool,
 }
@@ -48,45 +52,84 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     fs::create_dir(&plugins)?;
     drop_in(&plugins, crate::demo_plugins()[1].1)?;
 
+    let token = admin_token()?;
     let cluster = Cluster::start()?;
     println!("A Kafka cluster runs in this process at {} (librdkafka's mock).", cluster.bootstrap());
     println!("Topic {}: {PARTITIONS} partitions, key patientId.\n", cluster::SOURCE);
-    let host = Host::start(config(&cluster, folder.path())?, Options { apart: true, ..Options::default() })?;
+    let host = Host::start(
+        config(&text(&cluster, "127.0.0.1:0", &token), folder.path())?,
+        Options { apart: true, ..Options::default() },
+    )?;
     wait_for("every partition to have a worker", || host.views().len() == PARTITIONS as usize)?;
     println!("{WORKERS} workers joined the group; each partition has one home:");
     println!("{}\n", homes(&host));
 
     let ledger = Ledger::follow(&cluster)?;
-    let produced = produce(args, &cluster, &host, &ledger, &plugins)?;
+    let mut patients = Patients::new();
+    let produced = produce(args, &cluster, &mut patients, &host, &ledger, &plugins)?;
     wait_for("the last enriched record", || ledger.distinct() >= produced)?;
     wait_for("the last commit", || committed(&host) == produced)?;
     let verdict = ledger.settle(&cluster.ends()?);
     println!("\n{}", summary(&verdict, produced));
 
     if args.keep_running {
-        println!("\nStill up. Bootstrap servers: {}", cluster.bootstrap());
+        println!("\nStill up, and patients go on walking. Bootstrap servers: {}", cluster.bootstrap());
         println!("Plugins are watched in {}", plugins.display());
         if let Some(admin) = host.admin() {
-            println!("Admin: http://{admin}/ (try `gregor status --admin http://{admin}`)");
+            // As the host has it, its port now known: for `gregor plugin dev`.
+            let file = folder.path().join("gregor.toml");
+            fs::write(&file, text(&cluster, &admin.to_string(), &token))?;
+            println!("Its configuration is {}:", file.display());
+            println!("  GREGOR_ADMIN_TOKEN={token} gregor status --admin http://{admin}");
+            println!("  gregor plugin dev --config {} --plugin {PLUGIN}", file.display());
         }
         println!("Ctrl-C ends it.");
-        host.wait(&stop)?;
+        let walk = std::thread::Builder::new().name("patients".into());
+        let (done, over) = crossbeam_channel::bounded::<()>(0);
+        std::thread::scope(|scope| {
+            let producer = cluster.producer();
+            walk.spawn_scoped(scope, move || walk_on(&producer, patients, &over))?;
+            let ended = host.wait(&stop);
+            drop(done);
+            anyhow::Ok(ended?)
+        })?;
     }
     host.stop()?;
     Ok(if verdict.is_clean(produced) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Patients who move every now and then, until `over` hangs up.
+fn walk_on(producer: &ThreadedProducer<DefaultProducerContext>, mut patients: Patients, over: &Receiver<()>) {
+    while over.recv_timeout(WALK) == Err(RecvTimeoutError::Timeout) {
+        if let Err(error) = cluster::produce(producer, &patients.next_line()) {
+            tracing::warn!("a record could not be produced: {error:#}");
+        }
+    }
+}
+
+/// Whoever knows it may deploy to the demo's host: a new one for each run.
+fn admin_token() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    let random = rustls::crypto::ring::default_provider().secure_random;
+    random.fill(&mut bytes).map_err(|_| anyhow::anyhow!("the machine gives no random bytes"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn config(text: &str, folder: &Path) -> anyhow::Result<Config> {
+    Ok(Config::parse(text, "demo", folder, [], &worker::check_property)?)
+}
+
 /// The configuration that a user would write, for this cluster.
-fn config(cluster: &Cluster, folder: &Path) -> anyhow::Result<Config> {
-    let text = format!(
-        r#"
-app = "gregor-demo"
+fn text(cluster: &Cluster, admin: &str, token: &str) -> String {
+    format!(
+        r#"app = "gregor-demo"
 [kafka]
 "bootstrap.servers" = "{bootstrap}"
 [host]
 id = "demo"
 workers = {WORKERS}
-admin = "127.0.0.1:0"
+admin = "{admin}"
+admin-token = "{token}"
 [[pipeline]]
 name = "locations"
 source = "{source}"
@@ -100,8 +143,7 @@ plugin = "{PLUGIN}"
         source = cluster::SOURCE,
         sink = cluster::SINK,
         dead_letter = cluster::DEAD_LETTER,
-    );
-    Ok(Config::parse(&text, "demo", folder, [], &worker::check_property)?)
+    )
 }
 
 /// Puts a component into the watched folder as a careful deployer does: whole,
@@ -114,7 +156,14 @@ fn drop_in(plugins: &Path, component: &[u8]) -> std::io::Result<()> {
 
 /// Produces the example's records and the generated ones, and swaps the plugin
 /// half-way, while they flow. How many records there were.
-fn produce(args: &DemoArgs, cluster: &Cluster, host: &Host, ledger: &Ledger, plugins: &Path) -> anyhow::Result<usize> {
+fn produce(
+    args: &DemoArgs,
+    cluster: &Cluster,
+    patients: &mut Patients,
+    host: &Host,
+    ledger: &Ledger,
+    plugins: &Path,
+) -> anyhow::Result<usize> {
     let examples = include_str!("../../../../examples/locations/locations.jsonl");
     let mut produced = 0;
     for line in examples.lines().filter(|line| !line.trim().is_empty()) {
@@ -128,7 +177,7 @@ fn produce(args: &DemoArgs, cluster: &Cluster, host: &Host, ledger: &Ledger, plu
 
     let bar = ProgressBar::new(args.records);
     bar.set_style(ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} records")?);
-    let (mut patients, started) = (Patients::new(), Instant::now());
+    let started = Instant::now();
     let mut old = Some(running(host)).filter(|_| args.records > 0);
     for n in 0..args.records {
         cluster.produce_line(&patients.next_line())?;

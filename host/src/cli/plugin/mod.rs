@@ -1,8 +1,11 @@
-//! `gregor plugin`: a look at a component, a failed call once more, keys and signatures, and what is
+//! `gregor plugin`: a project and a component of it, a look at a component, a failed call once more, keys and signatures, and what is
 //! asked of a running host about versions.
 
+mod build;
 mod check;
+mod dev;
 mod keys;
+mod new;
 mod test;
 mod versions;
 
@@ -17,8 +20,11 @@ use crate::plugin::compiler;
 
 #[derive(Subcommand)]
 pub enum PluginCommand {
+    New(new::NewArgs),
+    Build(build::BuildArgs),
     Check(check::CheckArgs),
     Test(test::TestArgs),
+    Dev(dev::DevArgs),
     Keygen(keys::KeygenArgs),
     Sign(keys::SignArgs),
     Verify(keys::VerifyArgs),
@@ -30,8 +36,11 @@ pub enum PluginCommand {
 
 pub fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
     match command {
+        PluginCommand::New(args) => Ok(new::run(&args)),
+        PluginCommand::Build(args) => build::run(&args),
         PluginCommand::Check(args) => check::run(&args),
         PluginCommand::Test(args) => test::run(&args),
+        PluginCommand::Dev(args) => dev::run(&args),
         PluginCommand::Keygen(args) => keys::keygen(&args),
         PluginCommand::Sign(args) => keys::sign(&args),
         PluginCommand::Verify(args) => keys::verify(&args),

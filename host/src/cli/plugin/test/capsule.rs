@@ -1,58 +1,25 @@
-//! `gregor plugin test --capsule`
+//! `gregor plugin test --capsule`: a call that failed, made again from the capsule that
+//! the host kept of it.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Args;
 use serde_json::json;
 
 use crate::cli::api::printable;
 use crate::plugin::{Capsule, Digest, Ending, Engine, Version};
 
-/// As for `gregor plugin check`: a host's own limit is in its configuration.
-const MAX_SIZE: u64 = 1 << 30;
-const DIFFERS: u8 = 1;
-const USAGE: u8 = 2;
-const REFUSED: u8 = 4;
+use super::{DIFFERS, MAX_SIZE, REFUSED, TestArgs, USAGE, refuse};
 
-/// Repeats a call that failed, from the capsule that the host kept of it.
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  gregor plugin test --capsule data/capsules/locations.last-location.locations-3-17.json
-  gregor plugin test --capsule FILE --component target/wasm32-wasip2/release/better.wasm
-
-A capsule holds what its record holds: health data. The plugin's own words are
-shown with --words only.
-
-Exit codes: 0 the call ended as it did then; 1 it ended otherwise, as with a
-version that copes; 2 usage, or no such file; 4 the component is refused.")]
-pub struct TestArgs {
-    /// The capsule, a file below `capsules` in the host's data folder
-    #[arg(long, value_name = "FILE")]
-    capsule: PathBuf,
-    /// The component [default: the version that failed, where the host has kept it]
-    #[arg(long, value_name = "FILE")]
-    component: Option<PathBuf>,
-    /// Show the plugin's own words too, which may hold what the record holds
-    #[arg(long)]
-    words: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
-/// Runs `gregor plugin test`.
-///
 /// # Errors
 /// When the component cannot be read.
-pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
-    let capsule = match Capsule::read(&args.capsule) {
+pub fn run(args: &TestArgs, file: &Path) -> anyhow::Result<ExitCode> {
+    let capsule = match Capsule::read(file) {
         Ok(capsule) => capsule,
         Err(problem) => return Ok(refuse(USAGE, &problem)),
     };
-    let Some(file) = args.component.clone().or_else(|| kept(&args.capsule, &capsule)) else {
+    let Some(file) = args.component.clone().or_else(|| kept(file, &capsule)) else {
         let (plugin, digest) = (&capsule.plugin, &capsule.digest);
         let problem = format!("version {digest} of `{plugin}` is not kept here: name its component with --component");
         return Ok(refuse(USAGE, &printable(&problem)));
@@ -123,9 +90,4 @@ fn kept(file: &Path, capsule: &Capsule) -> Option<PathBuf> {
     let data = file.parent()?.parent()?;
     let component = data.join("versions").join(&capsule.plugin).join(format!("{}.wasm", capsule.digest));
     component.is_file().then_some(component)
-}
-
-fn refuse(code: u8, problem: &str) -> ExitCode {
-    eprintln!("error: {problem}");
-    ExitCode::from(code)
 }

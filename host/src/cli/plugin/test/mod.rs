@@ -1,0 +1,113 @@
+//! `gregor plugin test`: records in a file through plugins, or one failed call again.
+
+mod capsule;
+mod cases;
+mod line;
+mod records;
+mod stand;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+/// As for `gregor plugin check`: a host's own limit is in its configuration.
+const MAX_SIZE: u64 = 1 << 30;
+const DIFFERS: u8 = 1;
+const USAGE: u8 = 2;
+const REFUSED: u8 = 4;
+
+/// Put records through plugins as a host would, with no broker, and compare what comes out
+///
+/// Each PLUGIN is a project's folder, which is built first, or a component: several are
+/// the stages of a pipeline, in this order. State is in memory, failures are shown with
+/// the plugin's own words, and time is that of the records.
+///
+/// A file of records has a line for each: `key:value`, or JSON with any of `key`, `value`,
+/// `keyBase64`, `valueBase64`, `timestamp` (milliseconds since the Unix epoch, or
+/// RFC 3339), `headers`, `partition` and `case`, a remark. `{"advanceTo": TIME}` moves the
+/// clock. In a project, every cases/NAME.records.jsonl is put through and compared with
+/// cases/NAME.expected.jsonl.
+///
+/// Exit codes: 0 as expected; 1 otherwise, or the build failed; 2 usage, or no such file;
+/// 4 a component is refused.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  gregor plugin test
+  gregor plugin test --update
+  gregor plugin test key-by.wasm ward-watch --records in.jsonl --expect out.jsonl
+  gregor plugin test --config gregor.toml --pipeline locations --records in.jsonl
+  gregor plugin test --capsule data/capsules/locations.last-location.locations-3-17.json
+  gregor plugin test --capsule FILE --component target/wasm32-wasip2/release/better.wasm
+
+With --capsule, a call that failed happens again, from the capsule that a host kept of
+it; exit code 0 is that it ends as it did then. A capsule holds what its record holds:
+health data. The plugin's own words are shown with --words only.")]
+pub struct TestArgs {
+    /// The stages: folders of projects, or components [default: the project in this folder]
+    #[arg(value_name = "PLUGIN")]
+    plugins: Vec<PathBuf>,
+    /// The records [default: the project's cases]
+    #[arg(long, value_name = "FILE")]
+    records: Option<PathBuf>,
+    /// What is to come out, a line of JSON for each output and failure
+    #[arg(long, value_name = "FILE", requires = "records")]
+    expect: Option<PathBuf>,
+    /// Write what comes out to the expected file, in place of comparing
+    #[arg(long)]
+    update: bool,
+    /// How far two numbers may be apart and still be the same
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    tolerance: f64,
+    /// A value of the stages' configuration
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    settings: Vec<(String, String)>,
+    /// A further topic that the stages may write to
+    #[arg(long = "topic", value_name = "NAME")]
+    topics: Vec<String>,
+    /// Partitions of the records' topic; a key decides, unless the record names one
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=1_000))]
+    partitions: i32,
+    /// Take stages and limits from a pipeline of this configuration; its components are
+    /// those of its plugins' folder, or each PLUGIN in turn
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["settings", "topics"])]
+    config: Option<PathBuf>,
+    /// Which of its pipelines [default: the first]
+    #[arg(long, value_name = "NAME", requires = "config")]
+    pipeline: Option<String>,
+    /// Make a failed call again: a file below `capsules` in the host's data folder
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plugins", "records", "update", "config"])]
+    capsule: Option<PathBuf>,
+    /// The component for it [default: the version that failed, where the host has kept it]
+    #[arg(long, value_name = "FILE", requires = "capsule")]
+    component: Option<PathBuf>,
+    /// Show the plugin's own words too, which may hold what the record holds
+    #[arg(long, requires = "capsule")]
+    words: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs `gregor plugin test`.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
+    match &args.capsule {
+        Some(file) => capsule::run(args, file),
+        None => cases::run(args),
+    }
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// One line to standard error, and the exit code for it.
+pub fn refuse(code: u8, problem: &str) -> ExitCode {
+    eprintln!("error: {problem}");
+    ExitCode::from(code)
+}

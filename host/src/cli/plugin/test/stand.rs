@@ -1,0 +1,174 @@
+//! A host's tasks with no Kafka around them: records in, lines out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::records::{Given, Step};
+use super::{MAX_SIZE, line};
+use crate::config::{Backend, Config, OnFailure};
+use crate::partitioner;
+use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
+use crate::record::{Output, Record, TopicPartition};
+use crate::state::{Cache, MemoryStore};
+use crate::task::{Context, Now, Plan, Position, Progress, Task, Versions};
+use crate::topics::{Topic, Topics};
+
+/// Where records that fail for good go, unless the configuration names a topic.
+const DEAD_LETTER: &str = "gregor-test-dead-letter";
+/// Kafka's default for `max.message.bytes`.
+const MAX_BATCH_BYTES: u64 = 1_048_588;
+/// Failures whose plugin's words are kept at once.
+const CAPSULES: u32 = 1_000;
+
+/// Why a stage cannot be set up: not the test's fault, but its plugin's.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is refused: {reason}", file.display())]
+pub struct Unfit {
+    file: PathBuf,
+    reason: Refused,
+}
+
+/// One pipeline, with a task for each partition that has records.
+pub struct Stand {
+    context: Context,
+    plan: Arc<Plan>,
+    versions: Versions,
+    partitions: i32,
+    tasks: BTreeMap<i32, Task>,
+    /// Milliseconds since the Unix epoch: never back, as the clock of a host.
+    now_ms: u64,
+    /// What the host would keep of failed calls.
+    folder: tempfile::TempDir,
+}
+
+impl Stand {
+    /// The pipeline called `name` of `config`, its stages' components in `files`. Its
+    /// state is in memory, and whatever its policy, records that fail for good become
+    /// dead letters, to be shown.
+    ///
+    /// # Errors
+    /// [`Unfit`] when a component is refused or does not start with its configuration.
+    pub fn new(mut config: Config, name: &str, files: &[PathBuf], partitions: i32) -> anyhow::Result<Stand> {
+        let folder = tempfile::Builder::new().prefix("gregor-test-").tempdir()?;
+        config.host.data_dir = folder.path().to_owned();
+        let pipeline = config.pipelines.iter_mut().find(|pipeline| pipeline.name == name);
+        let pipeline = pipeline.with_context(|| format!("there is no pipeline {name:?} in the configuration"))?;
+        pipeline.dead_letter.get_or_insert_with(|| DEAD_LETTER.to_owned());
+        for stage in &mut pipeline.stages {
+            stage.on_failure = OnFailure::DeadLetter;
+            stage.capsules = CAPSULES;
+            (stage.state.backend, stage.state.changelog) = (Backend::Memory, false);
+        }
+        let pipeline = pipeline.clone();
+        let memory = pipeline.stages.iter().map(|stage| stage.limits.memory).max().unwrap_or_default();
+        let stages = u32::try_from(pipeline.stages.len()).unwrap_or(u32::MAX);
+        let engine = Engine::new(stages.saturating_mul(partitions.unsigned_abs()).saturating_add(1), memory)
+            .map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let plan = Arc::new(Plan::new(&config, &pipeline));
+        let mut versions = Versions::new();
+        for (stage, file) in plan.stages.iter().zip(files) {
+            let plugin = &stage.scope.plugin;
+            let unfit = |reason| Unfit { file: file.clone(), reason };
+            if !versions.contains_key(plugin) {
+                let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                let version = Version::compile(&engine, plugin, &bytes, MAX_SIZE).map_err(unfit)?;
+                versions.insert(plugin.clone(), Arc::new(version));
+            }
+            Instance::new(&engine, &versions[plugin], &stage.scope).map_err(|failure| {
+                unfit(Refused::Start { stage: stage.scope.stage.clone(), reason: failure.to_string() })
+            })?;
+        }
+        let named = plan.outputs().chain([&plan.source]);
+        let topics: Topics =
+            named.map(|name| Topic { name: name.clone(), partitions, max_batch_bytes: MAX_BATCH_BYTES }).collect();
+        let context = Context { engine, topics: Arc::new(topics), worker: "test/0".into(), exactly_once: false };
+        Ok(Stand { context, plan, versions, partitions, tasks: BTreeMap::new(), now_ms: 0, folder })
+    }
+
+    /// What comes out of `step`.
+    ///
+    /// # Errors
+    /// When the record can neither succeed nor fail: no instance can be had for it.
+    pub fn feed(&mut self, step: &Step) -> anyhow::Result<Vec<Value>> {
+        match step {
+            Step::AdvanceTo(to) => {
+                self.now_ms = self.now_ms.max(*to);
+                Ok(Vec::new())
+            }
+            Step::Record(given) => self.record(given).with_context(|| match &given.case {
+                Some(case) => format!("line {} ({case})", given.line),
+                None => format!("line {}", given.line),
+            }),
+        }
+    }
+
+    fn record(&mut self, given: &Given) -> anyhow::Result<Vec<Value>> {
+        self.now_ms = self.now_ms.max(u64::try_from(given.timestamp).unwrap_or(0));
+        let by_key = || given.key.as_ref().map_or(0, |key| partitioner::partition(key, self.partitions));
+        let partition = given.partition.unwrap_or_else(by_key);
+        if !(0..self.partitions).contains(&partition) {
+            bail!("partition {partition} is past --partitions {}", self.partitions);
+        }
+        let plan = &self.plan;
+        let task = self.tasks.entry(partition).or_insert_with(|| {
+            let memory = plan
+                .stages
+                .iter()
+                .map(|stage| Cache::new(Box::<MemoryStore>::default(), stage.scope.cache, stage.tracks));
+            let id = TopicPartition::new(plan.source.clone(), partition);
+            Task::new(id, std::slice::from_ref(plan), &self.versions, Position::at(0), true, vec![memory.collect()])
+        });
+        let record = Record {
+            topic: &plan.source,
+            partition,
+            offset: task.position().next,
+            timestamp: given.timestamp,
+            key: given.key.as_deref(),
+            value: given.value.as_deref(),
+            headers: &given.headers,
+        };
+        let mut now = Now { instant: Instant::now(), wall_ms: self.now_ms };
+        let mut outputs = Vec::new();
+        let mut progress = task.process(&self.context, &record, &mut now, &mut outputs);
+        while progress == Progress::Waits {
+            let failure = task.view(0).failure.unwrap_or("unknown");
+            let due = task.due().filter(|_| !matches!(failure, "no-instance" | "state"));
+            let Some(due) = due else { bail!("the record cannot be processed: {failure}") };
+            // Nobody waits here: the backoff is over at once.
+            now.instant = due;
+            progress = task.retry(&self.context, &mut now, &mut outputs);
+        }
+        outputs.iter().map(|output| self.line(output, &record)).collect()
+    }
+
+    fn line(&self, output: &Output, record: &Record<'_>) -> anyhow::Result<Value> {
+        let header = |name: &str| {
+            let found = output.headers.iter().find(|(known, _)| known == name)?.1.as_deref()?;
+            Some(String::from_utf8_lossy(found).into_owned())
+        };
+        let is_dead = self.plan.dead_letter.as_ref() == Some(&output.topic);
+        let (Some(stage), Some(kind)) = (header("gregor-stage").filter(|_| is_dead), header("gregor-error")) else {
+            return Ok(line::output(output, self.plan.sink.as_deref(), record.timestamp));
+        };
+        let words = self.words(&stage, record);
+        let reason = words.or_else(|| header("gregor-reason")).unwrap_or_default();
+        Ok(line::failed(record.key, &stage, &kind, &reason))
+    }
+
+    /// The plugin's own words for the failure of `record`.
+    fn words(&self, stage: &str, record: &Record<'_>) -> Option<String> {
+        let folder = self.plan.stages.iter().find(|plan| plan.scope.stage == stage)?.capsules.as_ref()?;
+        let name = format!("{}.{stage}.{}-{}-{}.json", self.plan.name, record.topic, record.partition, record.offset);
+        let file: &Path = &folder.path.join(name);
+        debug_assert!(file.starts_with(self.folder.path()));
+        let capsule = Capsule::read(file).ok()?;
+        // Read once: there is room for the next.
+        drop(std::fs::remove_file(file));
+        capsule.outcome.guest_text
+    }
+}

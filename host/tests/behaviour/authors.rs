@@ -1,0 +1,236 @@
+//! From nothing to a plugin that runs: what its author types.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::{Host, Pipeline, Record, Setup, Stage, eventually, gregor, kafka, plugin};
+
+const TOKEN: &str = "open-sesame";
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn told(output: &Output, code: i32) -> String {
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
+fn path(file: &Path) -> &str {
+    file.to_str().expect("a plain path")
+}
+
+fn author(words: &[&str]) -> Output {
+    command(words).output().expect("the binary runs")
+}
+
+/// `gregor plugin <words>`, with builds that are quick and shared by all tests.
+fn command(words: &[&str]) -> Command {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/authors");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gregor"));
+    command
+        .arg("plugin")
+        .args(words)
+        .env("CARGO_TARGET_DIR", shared)
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("GREGOR_LOG")
+        .env_remove("GREGOR_CONFIG");
+    command
+}
+
+/// A new project in Rust. The lock file is this workspace's, so that its crates are here.
+fn rust_project(folder: &Path, name: &str) -> PathBuf {
+    let dir = folder.join(name);
+    told(&author(&["new", name, "--lang", "rust", "--dir", path(&dir)]), 0);
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
+    fs::copy(lock, dir.join("Cargo.lock")).expect("copied");
+    dir
+}
+
+fn edit(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).expect("read");
+    assert!(text.contains(from), "{from:?} is not in {}", file.display());
+    fs::write(file, text.replace(from, to)).expect("written");
+}
+
+/// A component of a plugin that comes with the host, or of a guest.
+fn component(folder: &Path, name: &str) -> String {
+    let file = folder.join(format!("{name}.wasm"));
+    fs::write(&file, plugin(name)).expect("written");
+    path(&file).to_owned()
+}
+
+fn records(folder: &Path, lines: &str) -> String {
+    let file = folder.join("records.jsonl");
+    fs::write(&file, lines).expect("written");
+    path(&file).to_owned()
+}
+
+#[test]
+fn a_new_project_is_built_tested_changed_and_runs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let dir = rust_project(folder.path(), "ward-watch");
+    let project = path(&dir);
+    let refused = told(&author(&["new", "ward-watch", "--lang", "rust", "--dir", project]), 2);
+    assert!(refused.contains("already and not empty"), "{refused}");
+
+    let built: Value = serde_json::from_slice(&author(&["build", project, "--json"]).stdout).expect("JSON");
+    assert_eq!((&built["plugin"], &built["world"]), (&"ward-watch".into(), &"plugin".into()), "{built}");
+    assert_eq!(built["exports"], serde_json::json!(["processor"]));
+    assert!(dir.join("ward-watch.wasm").is_file() && dir.join(".gregor/.gitignore").is_file());
+
+    let passed = told(&author(&["test", project]), 0);
+    assert!(passed.contains("5 records, 3 outputs, 1 failed, as expected"), "{passed}");
+
+    edit(&dir.join("src/lib.rs"), "sighting {times}", "seen {times} times");
+    let shown = told(&author(&["test", project]), 1);
+    assert!(shown.contains("- {\"key\":\"456\",\"value\":\"Patient 456, sighting 1"), "{shown}");
+    assert!(shown.contains("+ {\"key\":\"456\",\"value\":\"Patient 456, seen 1 times"), "{shown}");
+    told(&author(&["test", project, "--update"]), 0);
+    told(&author(&["test", project]), 0);
+
+    // A mistake is told by the compiler, and costs the component nothing.
+    let before = fs::read(dir.join("ward-watch.wasm")).expect("built");
+    edit(&dir.join("src/lib.rs"), "struct Sightings;", "struct Sightings");
+    let failed = told(&author(&["build", project]), 1);
+    assert!(failed.contains("`cargo build` failed"), "{failed}");
+    assert_eq!(fs::read(dir.join("ward-watch.wasm")).expect("still there"), before);
+    edit(&dir.join("src/lib.rs"), "struct Sightings", "struct Sightings;");
+    edit(&dir.join("src/lib.rs"), "struct Sightings;;", "struct Sightings;");
+
+    runs_in_a_host(project);
+}
+
+/// Into a host that runs another version, records before and after.
+fn runs_in_a_host(project: &str) {
+    let (source, sink) = (kafka().topic(1), kafka().topic(1));
+    let setup = Setup::new().pipeline(Pipeline::new(&source).sink(&sink).stage(Stage::new("last-location")));
+    let config = setup.write();
+    let host = Host::spawn_with(&config, "one", &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
+    host.wait_until_ready();
+    let admin = eventually("an admin server", || host.admin());
+    let done = AtomicBool::new(false);
+    let deployed = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                kafka().produce(&source, [Record::new("7", r#"{"patientId": "7", "lat": 1.0, "lon": 2.0}"#)]);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let words = ["dev", project, "--once", "--records", "1", "--approve", "--plugin", "last-location", "--config"];
+        let deployed = command(&[&words[..], &[path(&config)]].concat())
+            .env("GREGOR__HOST__ADMIN_TOKEN", TOKEN)
+            .env("GREGOR__HOST__ADMIN", admin)
+            .output()
+            .expect("the binary runs");
+        done.store(true, Ordering::Relaxed);
+        deployed
+    });
+    let said = told(&deployed, 0);
+    let (before, after) = said.split_once("runs on every worker").expect(&said);
+    assert!(before.contains("Records as they come out now:") && before.contains("\"movedM\""), "{said}");
+    assert!(after.contains("Records as it makes them:") && after.contains("Patient 7, seen "), "{said}");
+}
+
+#[test]
+fn records_go_through_the_stages_as_in_a_host() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (first, second) = (component(folder.path(), "last-location"), component(folder.path(), "patient-location"));
+    let lines = concat!(
+        "7:{\"patientId\": \"7\", \"lat\": 1.0, \"lon\": 2.0}\n",
+        "{\"case\": \"a tombstone\", \"key\": \"7\", \"value\": null, \"headers\": {\"trace\": \"1\"}}\n",
+        "7:nonsense\n",
+    );
+    let output = author(&["test", &first, &second, "--records", &records(folder.path(), lines)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown: Vec<Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(shown[0]["value"], "Patient 7 at location (1, 2)", "{shown:?}");
+    assert_eq!((&shown[1]["key"], &shown[1]["value"]), (&"7".into(), &Value::Null), "{shown:?}");
+    assert_eq!((&shown[2]["failed"], &shown[2]["stage"]), (&"reject".into(), &"last-location".into()), "{shown:?}");
+    assert!(shown[2]["reason"].as_str().is_some_and(|reason| reason.contains("JSON")), "the plugin's words: {shown:?}");
+}
+
+#[test]
+fn failures_of_every_kind_are_shown_and_the_next_record_goes_on() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = author(&[
+        "test",
+        &component(folder.path(), "traps"),
+        "--records",
+        &records(folder.path(), "a:panic\nb:fine\n"),
+        "--json",
+    ]);
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let lines = &document["cases"][0]["lines"];
+    assert_eq!(lines[0]["failed"], "trap", "{document}");
+    assert!(lines[1].get("failed").is_none() && lines[1]["key"] == "b", "{document}");
+    assert_eq!(document["cases"][0]["failed"], 1);
+}
+
+#[test]
+fn the_stages_may_be_those_of_a_configuration() {
+    let setup = Setup::new().bootstrap("127.0.0.1:1").pipeline(
+        Pipeline::named("re-key", "in").sink("out").stage(Stage::new("key-by").set("config", "{ field = \"ward\" }")),
+    );
+    let config = setup.write();
+    let records = records(setup.path(), "7:{\"ward\": \"north\"}\n8:{}\n");
+    let output = author(&["test", "--config", path(&config), "--pipeline", "re-key", "--records", &records]);
+    let said = told(&output, 0);
+    let first: Value = serde_json::from_str(said.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(first["key"], "north", "{said}");
+    let missing = author(&["test", "--config", path(&config), "--pipeline", "other", "--records", &records]);
+    assert!(told(&missing, 2).contains("has no pipeline \"other\""));
+}
+
+#[test]
+fn what_a_test_cannot_use_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (echo, refuses) = (component(folder.path(), "echo"), component(folder.path(), "init-rejects"));
+    let lines = records(folder.path(), "a:1\n");
+    let bad = folder.path().join("bad.jsonl");
+    fs::write(&bad, "no record").expect("written");
+    let absent = folder.path().join("absent.jsonl");
+    for (words, code, told_of) in [
+        (vec!["test", path(folder.path())], 2, "has no file NAME.records.jsonl"),
+        (vec!["build", path(folder.path())], 2, "is no plugin's project"),
+        (vec!["test", &echo], 2, "--records"),
+        (vec!["test", &echo, "--records", path(&bad)], 2, "line 1 is neither"),
+        (vec!["test", &echo, "--records", path(&absent)], 2, "cannot be read"),
+        (vec!["test", &echo, "--records", &lines, "--expect", path(&absent)], 2, "--update writes"),
+        (vec!["test", path(&bad), "--records", &lines], 4, "is refused"),
+        (vec!["test", &refuses, "--records", &lines], 4, "could not be started"),
+        (vec!["new", "Bad_Name", "--lang", "go"], 2, "is not a plugin's name"),
+    ] {
+        let output = author(&words);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
+        assert!(said.contains(told_of) && said.lines().count() == 1, "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn check_tells_what_a_component_is_and_may_do() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = component(folder.path(), "last-location");
+    let shown = told(&author(&["check", &file]), 0);
+    for part in ["world plugin of gregor:plugin@1.0.0", "compiled in", "entries of its own stage", "no variable"] {
+        assert!(shown.contains(part), "no {part:?} in\n{shown}");
+    }
+    let document: Value = serde_json::from_slice(&author(&["check", &file, "--json"]).stdout).expect("JSON");
+    assert_eq!((&document["fine"], &document["keepsState"]), (&true.into(), &true.into()), "{document}");
+    assert!(document["imports"].as_array().is_some_and(|imports| imports.iter().all(|it| it["gives"] != "")));
+    let bad = component(folder.path(), "no-processor");
+    let refused: Value = serde_json::from_slice(&gregor(&["plugin", "check", &bad, "--json"]).stdout).expect("JSON");
+    assert_eq!(refused["fine"], false);
+}
