@@ -16,10 +16,11 @@ fn main() -> Outcome<()> {
     for watched in ["wit/v1", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(watched).display());
     }
-    // Folders only: components dropped into plugins/ are no sources.
+    // Packages only: components dropped into plugins/ are no sources, and plugins in
+    // other languages are not compiled here.
     for entry in fs::read_dir(root.join("plugins"))? {
         let path = entry?.path();
-        if path.is_dir() {
+        if path.join("Cargo.toml").is_file() {
             println!("cargo::rerun-if-changed={}", path.display());
         }
     }
