@@ -47,15 +47,20 @@ pub fn stage(language: Language) -> Result<PathBuf> {
     Ok(stage)
 }
 
-/// Deletes what the host's tests have compiled of earlier components.
+/// Deletes what the host's tests have compiled of earlier components; not their folder,
+/// in which a test may be writing.
 ///
 /// # Errors
 /// When it cannot be deleted.
 pub fn forget_code() -> Result<()> {
-    match fs::remove_dir_all(folder().join("code")) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+    let Ok(code) = fs::read_dir(folder().join("code")) else { return Ok(()) };
+    for entry in code {
+        match fs::remove_file(entry?.path()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 /// Files below `root` by their path, with what is in them.
