@@ -17,10 +17,11 @@ fn main() -> Outcome<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo::rerun-if-changed={}", root.join("Cargo.lock").display());
-    // Folders only: components dropped into plugins/ are no sources.
+    // Packages only: components dropped into plugins/ are no sources, and plugins in
+    // other languages are not compiled here.
     for entry in fs::read_dir(root.join("plugins"))? {
         let path = entry?.path();
-        if path.is_dir() {
+        if path.join("Cargo.toml").is_file() {
             println!("cargo::rerun-if-changed={}", path.display());
         }
     }

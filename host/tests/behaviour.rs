@@ -49,6 +49,8 @@ mod hostile;
 mod keyvalue;
 #[path = "behaviour/kills.rs"]
 mod kills;
+#[path = "behaviour/languages.rs"]
+mod languages;
 #[path = "behaviour/large_state.rs"]
 mod large_state;
 #[path = "behaviour/membership.rs"]

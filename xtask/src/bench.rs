@@ -2,15 +2,17 @@
 //!
 //! Measures the build that the container ships, with link-time optimisation.
 //! Needs what `cargo xtask test` needs. The table it prints is also written
-//! to `target/bench/latest.json`.
+//! to `target/bench/latest.json`. With `--languages`, no broker: the same plugin in
+//! every language, call by call; its table goes into `docs/authors/languages.md`.
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::cargo::{INSTALL, cargo, ensure_toolchain};
 use crate::command;
 use crate::kafka::Owned;
+use crate::languages;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -18,8 +20,11 @@ pub struct Args {
     #[arg(long)]
     records: Option<u64>,
     /// Runs of each case
-    #[arg(long)]
+    #[arg(long, conflicts_with = "languages")]
     runs: Option<u32>,
+    /// The plugin last-location in every language, in place of hosts
+    #[arg(long)]
+    languages: bool,
 }
 
 /// Builds the benchmark, starts a broker, measures, and stops the broker.
@@ -28,6 +33,9 @@ pub struct Args {
 /// When the benchmark does not build or fails, or the broker does not come up.
 pub fn run(args: &Args) -> Result<ExitCode> {
     ensure_toolchain()?;
+    if args.languages {
+        return run_languages(args.records);
+    }
     let words = ["bench", "--profile", "dist", "-p", "gregor", "--bench", "throughput", "--locked"];
     // Built before the broker starts, which would otherwise wait for the compiler.
     command::run(cargo(words).arg("--no-run"), INSTALL)?;
@@ -39,6 +47,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     if let Some(runs) = args.runs {
         bench.args(["--runs", &runs.to_string()]);
+    }
+    command::run(&mut bench, INSTALL)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_languages(records: Option<u64>) -> Result<ExitCode> {
+    if languages::build()?.failed > 0 {
+        bail!("the plugins in other languages do not build: see above");
+    }
+    let mut bench = cargo(["bench", "--profile", "release", "-p", "gregor", "--bench", "languages", "--locked", "--"]);
+    if let Some(records) = records {
+        bench.args(["--records", &records.to_string()]);
     }
     command::run(&mut bench, INSTALL)?;
     Ok(ExitCode::SUCCESS)

@@ -21,9 +21,9 @@ pub struct Args {
     /// What to run
     #[arg(value_enum, default_value = "oracle")]
     scenario: Scenario,
-    /// Records to process
-    #[arg(long, default_value_t = 1_000_000)]
-    records: u64,
+    /// Records to process [default: 1000000, with plugins in every language 200000]
+    #[arg(long)]
+    records: Option<u64>,
     /// How many times the fault strikes; each scenario has a number of its own
     #[arg(long)]
     rounds: Option<u64>,
@@ -58,6 +58,8 @@ enum Scenario {
     LargeState,
     /// Generated plugins are refused or contained; each round is one of them
     Hostile,
+    /// Plugins in every language process records without a trap; 200,000 of them if not told otherwise
+    Languages,
     /// What plugins, records and configuration files may hold, for an hour; each round is a second
     Fuzz,
 }
@@ -78,6 +80,7 @@ impl Scenario {
             Scenario::LargeState => "large_state::",
             Scenario::Swaps => "swaps::",
             Scenario::Hostile => "hostile::",
+            Scenario::Languages => "languages::many_records",
             Scenario::Fuzz => "fuzz::",
         }
     }
@@ -85,7 +88,7 @@ impl Scenario {
     /// How many times the fault strikes in the full form.
     fn rounds(self) -> u64 {
         match self {
-            Scenario::Oracle | Scenario::LargeState => 1,
+            Scenario::Oracle | Scenario::LargeState | Scenario::Languages => 1,
             Scenario::Kill => 50,
             Scenario::CrashPoints => 5,
             Scenario::Zombies => 10,
@@ -98,6 +101,10 @@ impl Scenario {
             Scenario::Hostile => 2_000,
             Scenario::Fuzz => 3_600,
         }
+    }
+
+    fn records(self) -> u64 {
+        if matches!(self, Scenario::Languages) { 200_000 } else { 1_000_000 }
     }
 
     fn words(self) -> Vec<&'static str> {
@@ -127,15 +134,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     command::run(cargo(words.iter().copied()).arg("--no-run"), INSTALL)?;
 
     let seed = args.seed.unwrap_or_else(any_seed);
+    let records = args.records.unwrap_or(args.scenario.records());
     let rounds = args.rounds.unwrap_or(args.scenario.rounds());
-    eprintln!("{} records, {rounds} rounds, seed {seed}; repeat it with --seed {seed}", args.records);
+    eprintln!("{records} records, {rounds} rounds, seed {seed}; repeat it with --seed {seed}");
     let broker = Owned::start()?;
     let redis = ForTests::start()?;
     let mut tests = cargo(words);
     tests
         .args(["--", args.scenario.filter(), "--include-ignored", "--nocapture", "--test-threads", "1"])
         .env("KAFKA_BOOTSTRAP", broker.bootstrap())
-        .env("GREGOR_TEST_RECORDS", args.records.to_string())
+        .env("GREGOR_TEST_RECORDS", records.to_string())
         .env("GREGOR_TEST_ROUNDS", rounds.to_string())
         .env("GREGOR_TEST_SEED", seed.to_string());
     redis.tell(&mut tests);

@@ -10,6 +10,7 @@ mod command;
 mod container_test;
 mod flink;
 mod kafka;
+mod languages;
 mod process;
 mod redis;
 mod test;
@@ -44,6 +45,8 @@ enum Command {
     Bench(bench::Args),
     /// Run a test of behaviour in its full form: many records, a release build
     Chaos(chaos::Args),
+    /// Build the plugins in other languages than Rust, installing their tools below `target`
+    Languages(languages::Args),
     /// Build the image, run docker-compose.yml and check it as a user would
     ContainerTest(container_test::Args),
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Chaos(args) => chaos::run(&args),
+        Command::Languages(args) => languages::run(&args),
         Command::ContainerTest(args) => container_test::run(&args),
     };
     match outcome {

@@ -1,9 +1,11 @@
 //! `cargo xtask test`: everything a change has to pass.
 //!
 //! Needs a Rust toolchain, a C compiler and perl (librdkafka and its TLS are
-//! built from source), and Java and Maven for the broker and the Redis of the
-//! tests. Missing parts of the toolchain are added with rustup; Kafka's jars
-//! go to `target/kafka`, Redis to `target/redis` where the machine has none.
+//! built from source), Java and Maven for the broker and the Redis of the tests,
+//! and Node, Python and Go for the plugins in other languages. Missing parts of
+//! the toolchain are added with rustup; Kafka's jars go to `target/kafka`, Redis
+//! to `target/redis` where the machine has none, the tools of the languages to
+//! `target/guests`.
 //! Both are started for the run, on free ports, unless KAFKA_BOOTSTRAP and
 //! REDIS_URL name others.
 
@@ -15,9 +17,9 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::cargo::{INSTALL, Tally, cargo, ensure_toolchain, run_tests};
-use crate::command;
 use crate::kafka::Owned;
 use crate::redis::ForTests;
+use crate::{command, languages};
 
 const BOOTSTRAP: &str = "KAFKA_BOOTSTRAP";
 /// How many tests of one binary run at a time.
@@ -28,7 +30,7 @@ pub struct Args {
     /// Only these steps, separated by commas
     #[arg(long, value_enum, value_delimiter = ',', value_name = "STEPS")]
     only: Vec<Step>,
-    /// Only tests with this in their name; leaves fmt and lints out
+    /// Only tests with this in their name; leaves fmt, lints and languages out
     filter: Option<String>,
 }
 
@@ -40,13 +42,15 @@ enum Step {
     Lints,
     /// The misbehaving plugins that the host's tests load
     Guests,
+    /// The plugins in other languages than Rust, and the tests beside them
+    Languages,
     /// Tests that need no broker; some need Redis
     Unit,
     /// The host's tests against a real broker and a real Redis
     Integration,
 }
 
-const STEPS: [Step; 5] = [Step::Fmt, Step::Lints, Step::Guests, Step::Unit, Step::Integration];
+const STEPS: [Step; 6] = [Step::Fmt, Step::Lints, Step::Guests, Step::Languages, Step::Unit, Step::Integration];
 
 /// Runs the steps asked for, each of them whatever came of those before it,
 /// and prints what passed and failed.
@@ -94,6 +98,7 @@ impl Step {
             Step::Fmt => "fmt",
             Step::Lints => "lints",
             Step::Guests => "guests",
+            Step::Languages => "languages",
             Step::Unit => "unit",
             Step::Integration => "integration",
         }
@@ -101,7 +106,8 @@ impl Step {
 
     fn is_wanted(self, only: &[Step], filter: Option<&str>) -> bool {
         if only.is_empty() {
-            filter.is_none() || !matches!(self, Step::Fmt | Step::Lints)
+            // The tests that need them build the plugins in other languages themselves.
+            filter.is_none() || !matches!(self, Step::Fmt | Step::Lints | Step::Languages)
         } else {
             only.contains(&self)
         }
@@ -116,6 +122,7 @@ impl Step {
             Step::Fmt => check("fmt --all --check"),
             Step::Lints => check("clippy --workspace --all-targets --locked -- -D warnings"),
             Step::Guests => guests(),
+            Step::Languages => languages::check(),
             Step::Unit => {
                 let redis = ForTests::start()?;
                 let mut tally = Tally::default();
@@ -186,7 +193,7 @@ mod tests {
 
     #[test]
     fn every_step_runs_by_default() {
-        assert_eq!(wanted(&[], None), ["fmt", "lints", "guests", "unit", "integration"]);
+        assert_eq!(wanted(&[], None), ["fmt", "lints", "guests", "languages", "unit", "integration"]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ use super::{imports, keyvalue, wasi};
 const EPOCH: Duration = Duration::from_millis(5);
 /// Modules inside one component: a Rust plugin has two or three, an interpreted language a few dozen.
 const MODULES_PER_COMPONENT: u32 = 64;
+/// Linear memories of one component, which [`super::limits::Growth`] bounds together. A
+/// module has one; a second comes with components inside a component, as QuickJS has it.
+const MEMORIES_PER_COMPONENT: u32 = 2;
 
 /// Compiles plugins and holds the pool their instances live in. Cheap to clone.
 #[derive(Clone)]
@@ -36,10 +39,10 @@ impl Engine {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(instances)
             .total_core_instances(instances.saturating_mul(MODULES_PER_COMPONENT))
-            .total_memories(instances)
+            .total_memories(instances.saturating_mul(MEMORIES_PER_COMPONENT))
             .total_tables(instances.saturating_mul(4))
             .max_core_instances_per_component(MODULES_PER_COMPONENT)
-            .max_memories_per_component(1)
+            .max_memories_per_component(MEMORIES_PER_COMPONENT)
             .max_tables_per_component(4)
             .table_elements(TABLE_ELEMENTS)
             .max_memory_size(usize::try_from(memory).unwrap_or(usize::MAX));
@@ -84,7 +87,9 @@ fn settings() -> Config {
         .max_wasm_stack(GUEST_STACK)
         .cranelift_opt_level(OptLevel::Speed)
         .wasm_memory64(false)
-        .wasm_multi_memory(false);
+        // What wasmtime itself puts between two components of one needs both memories;
+        // the pool still gives a module one of its own at most.
+        .wasm_multi_memory(true);
     config
 }
 

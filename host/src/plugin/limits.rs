@@ -24,13 +24,17 @@ pub fn host_call_bytes(limits: &crate::config::Limits) -> u64 {
 /// trap that follows in the guest's allocator is named by its cause.
 pub struct Growth {
     memory: usize,
+    /// Bytes of all its linear memories.
+    used: usize,
+    /// Bytes that the last growth has added.
+    added: usize,
     refused: Option<Failure>,
 }
 
 impl Growth {
-    /// `memory`: bytes of linear memory.
+    /// `memory`: bytes of linear memory, of all that a component has together.
     pub fn new(memory: u64) -> Growth {
-        Growth { memory: usize::try_from(memory).unwrap_or(usize::MAX), refused: None }
+        Growth { memory: usize::try_from(memory).unwrap_or(usize::MAX), used: 0, added: 0, refused: None }
     }
 
     /// Starts a call: growth refused in an earlier one, and survived, does not count.
@@ -45,12 +49,24 @@ impl Growth {
 }
 
 impl ResourceLimiter for Growth {
-    fn memory_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > self.memory {
-            self.refused = Some(Failure::Memory { asked: desired as u64, limit: self.memory as u64 });
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        self.added = 0;
+        let asked = self.used.saturating_sub(current).saturating_add(desired);
+        if asked > self.memory {
+            self.refused = Some(Failure::Memory { asked: asked as u64, limit: self.memory as u64 });
             return Ok(false);
         }
-        Ok(maximum.is_none_or(|maximum| desired <= maximum))
+        let granted = maximum.is_none_or(|maximum| desired <= maximum);
+        if granted {
+            self.added = asked.saturating_sub(self.used);
+            self.used = asked;
+        }
+        Ok(granted)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.used -= std::mem::take(&mut self.added);
+        Ok(())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -158,6 +174,18 @@ mod tests {
         assert_eq!(growth.refused(), None, "the guest's own maximum is no limit of ours");
         assert!(!growth.table_growing(0, TABLE_ELEMENTS + 1, None).unwrap());
         assert_eq!(growth.refused(), Some(&Failure::Table { asked: 20_001, limit: 20_000 }));
+    }
+
+    #[test]
+    fn the_memories_of_one_component_are_bounded_together() {
+        let mut growth = Growth::new(100);
+        assert!(growth.memory_growing(0, 60, None).unwrap());
+        assert!(growth.memory_growing(0, 30, None).unwrap());
+        assert!(!growth.memory_growing(30, 41, None).unwrap());
+        assert_eq!(growth.refused(), Some(&Failure::Memory { asked: 101, limit: 100 }));
+        assert!(growth.memory_growing(60, 70, None).unwrap());
+        growth.memory_grow_failed(wasmtime::Error::msg("the pool is full")).unwrap();
+        assert!(growth.memory_growing(30, 40, None).unwrap());
     }
 
     #[test]

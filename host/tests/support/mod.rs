@@ -9,6 +9,7 @@
 //! ```
 
 mod broker;
+pub mod cases;
 mod chance;
 pub mod component;
 pub mod extra;
@@ -18,6 +19,7 @@ mod growth;
 mod host;
 mod intruder;
 mod kafka;
+pub mod languages;
 mod names;
 mod oracle;
 mod patients;

@@ -1,0 +1,20 @@
+"""Counts how often each patient was seen."""
+
+from componentize_py_types import Err
+from sightings import NoLocation, parse, sentence
+from wit_world import exports
+from wit_world.imports import cache
+from wit_world.imports.types import Failure_Reject, Input, Output
+
+
+class Processor(exports.Processor):
+    def process(self, record: Input) -> list[Output]:
+        if record.value is None:
+            return []  # a tombstone
+        try:
+            location = parse(record.value)
+        except NoLocation as problem:
+            raise Err(Failure_Reject(str(problem))) from None
+        times = cache.increment(location.patient_id, 1)
+        value = sentence(location, times).encode()
+        return [Output(None, None, None, record.key, value, [])]

@@ -1,0 +1,67 @@
+//! Bindings for Go and C, and components out of their core modules.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
+use wit_bindgen_core::Files;
+use wit_bindgen_core::wit_parser::{Resolve, WorldId};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+
+/// The world that the plugins of this repository are written for.
+pub const WORLD: &str = "plugin";
+
+/// Which language's bindings.
+#[derive(Clone, Copy)]
+pub enum Bindings {
+    C,
+    Go,
+}
+
+fn world() -> Result<(Resolve, WorldId)> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(crate::root().join("wit/v1"))?;
+    let world = resolve.select_world(&[package], Some(WORLD))?;
+    Ok((resolve, world))
+}
+
+/// Writes what a plugin is compiled with into `folder`.
+///
+/// # Errors
+/// When wit/v1 does not parse or the folder does not take the files.
+pub fn bind(language: Bindings, folder: &Path) -> Result<()> {
+    let (mut resolve, world) = world()?;
+    let mut generator = match language {
+        Bindings::C => wit_bindgen_c::Opts::default().build(),
+        Bindings::Go => wit_bindgen_go::Opts {
+            pkg_name: Some("gregor-plugins/wit".to_owned()),
+            export_pkg_name: Some("gregor-plugins/sdk".to_owned()),
+            ..Default::default()
+        }
+        .build(),
+    };
+    let mut files = Files::default();
+    generator.generate(&mut resolve, world, &mut files)?;
+    for (name, text) in files.iter() {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The component of a core module for WASI preview 1, as Go and C make them.
+///
+/// # Errors
+/// When the module does not fit the world.
+pub fn of_module(mut module: Vec<u8>) -> Result<Vec<u8>> {
+    let (resolve, world) = world()?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+    let mut encoder = ComponentEncoder::default();
+    encoder.validate(true).module(&module)?;
+    encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
+    encoder.encode()
+}
