@@ -41,7 +41,8 @@ impl Kafka {
     /// machine can keep, in milliseconds: what a killed host's partitions wait for.
     pub fn shortest_session(&self) -> u64 {
         const KEPT: u64 = 3_000;
-        // One that has just started answers before it knows of itself.
+        // One that has just started, or got no time for its heartbeats, answers
+        // before it counts itself.
         let broker = eventually("the broker is among the brokers", || {
             let metadata = answer("metadata", || self.asking.fetch_metadata(None, ANSWER));
             metadata.brokers().first().map(|broker| broker.id())
