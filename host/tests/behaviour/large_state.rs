@@ -118,7 +118,7 @@ fn moments(host: &Host, said: &str) -> BTreeMap<i64, f64> {
 fn waits(host: &Host, before: &BTreeMap<i64, f64>) -> f64 {
     let restored = moments(host, "restored");
     let mut assigned = moments(host, ASSIGNED);
-    assigned.retain(|partition, at| before.get(partition) != Some(at));
+    assigned.retain(|partition, at| before.get(partition) != Some(&*at));
     assert!(!assigned.is_empty(), "no partition was assigned");
     assigned.iter().map(|(partition, at)| restored[partition] - at).fold(0.0, f64::max)
 }
