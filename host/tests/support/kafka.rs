@@ -74,8 +74,15 @@ impl Kafka {
             topic = topic.set(property, value);
         }
         let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
-        let created = block_on(self.admin.create_topics([&topic], &options)).expect("topics can be created");
-        created.into_iter().next().expect("an answer").expect("the topic is new");
+        eventually("the topic is created", || {
+            let created = block_on(self.admin.create_topics([&topic], &options)).expect("topics can be created");
+            match created.into_iter().next().expect("an answer") {
+                Ok(_) => Some(()),
+                // A broker that got no time for its heartbeats has to come back first.
+                Err((_, RDKafkaErrorCode::InvalidReplicationFactor)) => None,
+                Err(error) => panic!("the topic is new: {error:?}"),
+            }
+        });
         until("the broker knows the topic", || self.partitions(&name) == partitions);
         name
     }

@@ -7,7 +7,7 @@ use rdkafka::admin::{AdminOptions, ResourceSpecifier};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::kafka::{ANSWER, Kafka, answer};
-use super::wait::{PATIENCE, until};
+use super::wait::{PATIENCE, eventually, until};
 
 impl Kafka {
     /// Waits until no transaction on `topic` is open, so that what is committed
@@ -41,8 +41,12 @@ impl Kafka {
     /// machine can keep, in milliseconds: what a killed host's partitions wait for.
     pub fn shortest_session(&self) -> u64 {
         const KEPT: u64 = 3_000;
-        let metadata = answer("metadata", || self.asking.fetch_metadata(None, ANSWER));
-        let broker = metadata.brokers().first().expect("a broker").id();
+        // One that has just started, or got no time for its heartbeats, answers
+        // before it counts itself.
+        let broker = eventually("the broker is among the brokers", || {
+            let metadata = answer("metadata", || self.asking.fetch_metadata(None, ANSWER));
+            metadata.brokers().first().map(|broker| broker.id())
+        });
         let options = AdminOptions::new().request_timeout(Some(PATIENCE));
         let described = block_on(self.admin.describe_configs([&ResourceSpecifier::Broker(broker)], &options));
         let properties = described.expect("the broker's properties").remove(0).expect("the broker's properties");
