@@ -184,8 +184,8 @@ impl Task {
         for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
             // Else its stores could not tell the commit from the one before.
             let moved = self.position.of_pipeline(index) != self.committed.of_pipeline(index);
-            let timed = pipeline.stages.iter_mut().filter(|stage| moved && stage.version.takes_timers());
-            timed.map(|stage| stage.cache.note_watermark()).collect::<Result<(), _>>()?;
+            let mut timed = pipeline.stages.iter_mut().filter(|stage| moved && stage.version.takes_timers());
+            timed.try_for_each(|stage| stage.cache.note_watermark())?;
         }
         Ok(())
     }

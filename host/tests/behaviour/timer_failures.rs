@@ -6,14 +6,18 @@ use gregor::plugin::Digest;
 use serde_json::Value;
 
 use crate::support::extra::{Line, Topics, stage, told};
-use crate::support::{Record, Setup, kafka, plugin, until};
+use crate::support::{Host, Received, Record, Setup, kafka, plugin, until};
 
 const DONE: Option<i32> = Some(0);
+const TOKEN: &str = "s3cret";
 
 /// Three partitions; in the second one, a timer that ends as `command` says is
 /// due before a record, and records of the others follow.
 fn failing(command: &str, lines: &str) -> Line {
-    let line = Line::start(3, "timed", lines);
+    let topics = Topics::new(3);
+    let setup = Setup::new().pipeline(topics.pipeline().stage(stage("timed", lines)));
+    let host = Host::spawn_with(&setup.write(), "one", &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
+    let line = Line::of(topics, setup, host);
     line.wait_until_spread();
     let at = |partition, timestamp, commands: &str| {
         line.send_record(Record::new("patient", commands).partition(partition).timestamp(timestamp));
@@ -30,7 +34,7 @@ fn failing(command: &str, lines: &str) -> Line {
 
 /// Keys of the outputs of each partition.
 fn keys(line: &Line) -> Vec<Vec<String>> {
-    let of = |outputs: Vec<crate::support::Received>| outputs.iter().map(|output| output.key().to_owned()).collect();
+    let of = |outputs: Vec<Received>| outputs.iter().map(|output| output.key().to_owned()).collect();
     line.outputs_by_partition().into_iter().map(of).collect()
 }
 
@@ -38,12 +42,6 @@ fn ends(line: &Line, middle: &[&str]) {
     line.settle();
     let others = ["patient", "good", "patient"];
     assert_eq!(keys(line), [others.as_slice(), middle, others.as_slice()].map(<[&str]>::to_vec));
-}
-
-fn swap(line: &Line, component: &[u8]) {
-    line.setup.put("timed", component);
-    let digest = Digest::of(component).to_string();
-    until("the version runs", || line.plugin("timed")["digest"] == digest);
 }
 
 #[test]
@@ -98,10 +96,10 @@ fn hold_stops_the_partition_until_another_version_takes_over() {
     });
     assert_eq!(keys(&line)[1], ["patient"]);
     // Without on-timer the timers stand still and records go on.
-    swap(&line, &plugin("echo"));
+    line.setup.put("timed", &plugin("echo"));
     line.settle();
     assert_eq!(keys(&line)[1], ["patient", "patient"]);
-    swap(&line, &plugin("timed"));
+    line.approve("timed", TOKEN, &plugin("timed"));
     until("it is held again, with no record in work", || {
         line.view(1)["state"] == "held" && line.view(1)["position"] == 2
     });

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::support::extra::{Line, Topics, revised, stage};
-use crate::support::{Received, Record, Setup, eventually, kafka, plugin, until};
+use crate::support::{Host, Received, Record, Setup, eventually, kafka, plugin, until};
+
+const TOKEN: &str = "s3cret";
 
 /// A host of one pipeline with these lines, whose one stage runs the guest.
 fn timed(partitions: i32, pipeline: &[(&str, &str)], lines: &str) -> Line {
@@ -119,7 +121,10 @@ fn the_event_time_of_an_idle_partition_goes_on_by_the_clock_and_that_of_a_busy_o
     });
     assert_eq!((fired.key(), fired.text(), fired.timestamp), ("idle", "event 1001500", 1_001_500));
     // A record of the idle partition is late by then, and does not take event time back.
-    let watermark: u64 = line.ask_at(0, 1_000_100, "watermark").parse().expect("a watermark");
+    line.send_record(Record::new("late", "watermark").partition(0).timestamp(1_000_100));
+    line.flush();
+    let late = || line.outputs().into_iter().find(|output| output.key() == "late");
+    let watermark: u64 = eventually("the late record's output", late).text().parse().expect("a watermark");
     assert!((1_001_500..1_060_000).contains(&watermark), "{watermark}");
     until("the other one fires as well once it is idle", || line.outputs().iter().any(|output| output.key() == "busy"));
 }
@@ -179,7 +184,10 @@ fn random_bytes_of_a_timer_follow_from_the_timer() {
 
 #[test]
 fn a_swap_keeps_timers_and_a_version_without_on_timer_lets_them_stand() {
-    let line = timed(1, &[], "");
+    let topics = Topics::new(1);
+    let setup = setup(&topics, &[], "");
+    let host = Host::spawn_with(&setup.write(), "one", &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
+    let line = Line::of(topics, setup, host);
     at(&line, 0, 1_000, "event x 5000\nevent y 7000");
     line.settle();
     let swap = |component: &[u8]| {
@@ -196,7 +204,7 @@ fn a_swap_keeps_timers_and_a_version_without_on_timer_lets_them_stand() {
     line.settle();
     line.host.wait_for_log("timers stand still");
     assert_eq!(said(&line).last(), expected(&[("key", "as it is")]).last());
-    swap(&plugin("timed"));
+    line.approve("timed", TOKEN, &plugin("timed"));
     until("the timer fires at last", || said(&line).last() == expected(&[("y", "event 7000")]).last());
 }
 
@@ -271,7 +279,8 @@ fn hosts_killed_in_mid_window_fire_every_timer_once() {
     for round in 0..3 {
         // A window has ten records; each schedules a timer of its own and its window's.
         for nth in round * RECORDS / 3..(round + 1) * RECORDS / 3 {
-            let (timestamp, end) = (nth * 100, (nth * 100 / WINDOW + 1) * WINDOW);
+            // A producer takes the timestamp 0 for none.
+            let (timestamp, end) = (WINDOW + nth * 100, (nth * 100 / WINDOW + 2) * WINDOW);
             for partition in 0..3 {
                 at(&line, partition, timestamp, &format!("event window {end}\nevent of-{nth} {end}"));
             }
@@ -286,7 +295,7 @@ fn hosts_killed_in_mid_window_fire_every_timer_once() {
         line.host = line.setup.spawn_as("one", &[]);
     }
     for partition in 0..3 {
-        at(&line, partition, RECORDS * 100, "ok");
+        at(&line, partition, WINDOW + RECORDS * 100, "ok");
     }
     line.settle();
     kafka().wait_until_decided(&line.topics.sink);

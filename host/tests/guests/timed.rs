@@ -31,7 +31,6 @@ mod on_timer {
         generate_all,
     });
 
-    use std::hash::{BuildHasher, RandomState};
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use exports::gregor::plugin::timer_processor as exported;
@@ -48,7 +47,7 @@ mod on_timer {
             ["cancel", "event", name] => cancel(Domain::EventTime, name).to_string(),
             ["cancel", "clock", name] => cancel(Domain::ProcessingTime, name).to_string(),
             ["watermark"] => watermark().map_or("none".into(), |watermark| watermark.to_string()),
-            ["random"] => RandomState::new().hash_one(0).to_string(),
+            ["random"] => random(),
             ["on", name, ..] => {
                 let command = line.split_whitespace().skip(2).collect::<Vec<_>>().join(" ");
                 let set = cache::set(&format!("on {name}"), command.as_bytes(), None);
@@ -60,6 +59,18 @@ mod on_timer {
             ["trap"] => panic!("the script says so"),
             _ => return Err(reject("no such command")),
         })
+    }
+
+    unsafe extern "C" {
+        // Asked for anew in each call, where std's RandomState asks once a thread.
+        fn getentropy(buffer: *mut u8, length: usize) -> i32;
+    }
+
+    fn random() -> String {
+        let mut random = [0; 8];
+        // SAFETY: the buffer is as long as said.
+        unsafe { getentropy(random.as_mut_ptr(), random.len()) };
+        u64::from_be_bytes(random).to_string()
     }
 
     fn scheduled(outcome: Result<(), String>) -> String {
@@ -102,6 +113,6 @@ guests::guest!(|record| {
     #[cfg(target_arch = "wasm32")]
     let results: Vec<String> = command(&record).lines().map(on_timer::run).collect::<Result<_, _>>()?;
     #[cfg(not(target_arch = "wasm32"))]
-    let results = [command(&record)];
+    let results = [command(&record).to_owned()];
     Ok(answer(record, results.join("\n")))
 });

@@ -186,6 +186,13 @@ impl Line {
         listed.iter().find(|plugin| plugin["plugin"] == name).cloned().unwrap_or_default()
     }
 
+    /// Deploys a version that may import more than the running one, at a host with this token.
+    #[track_caller]
+    pub fn approve(&self, plugin: &str, token: &str, component: &[u8]) {
+        let (status, said) = self.host.post(&format!("/api/v1/plugins/{plugin}?approve=true"), token, component);
+        assert_eq!(status, 200, "{said}");
+    }
+
     /// Waits until the sum over the metrics `name` with `labels` is `value`.
     #[track_caller]
     pub fn expect_metric(&self, name: &str, labels: &[&str], value: f64) {

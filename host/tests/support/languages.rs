@@ -111,7 +111,7 @@ impl Running<'_> {
     pub fn process(&mut self, record: &Record<'_>) -> Result<Vec<Emitted>, Failure> {
         let now_ms = record.timestamp.unsigned_abs();
         self.cache.begin(now_ms, record.key);
-        let outcome = self.instance.process(record, now_ms, &mut self.cache);
+        let outcome = self.instance.process(record, None, now_ms, &mut self.cache);
         match &outcome {
             Ok(_) => self.cache.keep(),
             Err(_) => self.cache.undo(),
