@@ -220,7 +220,7 @@ impl Cache {
     /// [`CacheError::InvalidKey`], [`CacheError::ValueTooLarge`],
     /// [`CacheError::QuotaExceeded`] or [`CacheError::Store`].
     pub fn set(&mut self, key: &str, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<(), CacheError> {
-        if is_reserved(key) {
+        if !Cache::admits(key) {
             return Err(CacheError::InvalidKey);
         }
         let expires_at = ttl_ms.map(|ttl| self.now.saturating_add(ttl));
@@ -247,7 +247,7 @@ impl Cache {
     /// [`CacheError::NotANumber`] when the value is none or the sum leaves 64
     /// bits; else as [`Cache::set`].
     pub fn increment(&mut self, key: &str, delta: i64) -> Result<i64, CacheError> {
-        if is_reserved(key) {
+        if !Cache::admits(key) {
             return Err(CacheError::InvalidKey);
         }
         let (current, expires_at) = match self.lives(key)? {
@@ -295,9 +295,6 @@ impl Cache {
     }
 
     fn write(&mut self, key: &str, value: Vec<u8>, expires_at: Option<u64>) -> Result<(), CacheError> {
-        if !Cache::admits(key) {
-            return Err(CacheError::InvalidKey);
-        }
         if value.len() as u64 > self.limits.value {
             return Err(CacheError::ValueTooLarge(self.limits.value));
         }

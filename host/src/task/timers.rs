@@ -98,6 +98,7 @@ impl Task {
     /// partition that is at its end and idle, where it `may_idle`.
     pub fn has_due(&mut self, now: &Now, may_idle: bool) -> bool {
         if self.waits() || self.broken().is_some() {
+            self.held_back();
             return false;
         }
         let at_end = self.at_end && may_idle;
@@ -162,6 +163,12 @@ impl Task {
             }
         };
         Progress::Waits
+    }
+
+    /// Records may have come that were not fetched: it is not idle until the
+    /// client has read to the end again.
+    pub fn held_back(&mut self) {
+        self.at_end = false;
     }
 
     /// The partition holds no record that was not processed, as far as the

@@ -398,6 +398,9 @@ impl Worker {
         self.shared.health.waits(self.index, None);
         let again = self.tasks.values_mut().filter_map(|task| {
             let rewound = task.take_rewound();
+            if halted {
+                task.held_back();
+            }
             ((rewound || halted) && !task.waits()).then(|| (task.id.clone(), task.position().next))
         });
         let again: Vec<_> = again.collect();
