@@ -37,8 +37,12 @@ mod deploy;
 mod determinism;
 #[path = "behaviour/exactly_once.rs"]
 mod exactly_once;
+#[path = "behaviour/flink.rs"]
+mod flink;
 #[path = "behaviour/fuzz.rs"]
 mod fuzz;
+#[path = "behaviour/geofence.rs"]
+mod geofence;
 #[path = "behaviour/growth_of_hosts.rs"]
 mod growth_of_hosts;
 #[path = "behaviour/growth_of_topics.rs"]
@@ -77,6 +81,8 @@ mod rebalance;
 mod restart;
 #[path = "behaviour/signatures.rs"]
 mod signatures;
+#[path = "behaviour/silence.rs"]
+mod silence;
 #[path = "behaviour/standby.rs"]
 mod standby;
 #[path = "behaviour/start.rs"]
@@ -97,5 +103,7 @@ mod timer_failures;
 mod timers;
 #[path = "behaviour/versions.rs"]
 mod versions;
+#[path = "behaviour/windows.rs"]
+mod windows;
 #[path = "behaviour/zombies.rs"]
 mod zombies;

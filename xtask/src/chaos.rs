@@ -21,7 +21,7 @@ pub struct Args {
     /// What to run
     #[arg(value_enum, default_value = "oracle")]
     scenario: Scenario,
-    /// Records to process [default: 1000000, with plugins in every language 200000]
+    /// Records to process [default: 1000000, with plugins in every language 200000, beside Flink 2000000]
     #[arg(long)]
     records: Option<u64>,
     /// How many times the fault strikes; each scenario has a number of its own
@@ -56,6 +56,8 @@ enum Scenario {
     Swaps,
     /// State of 1,000 bytes a record is opened, rebuilt and taken over
     LargeState,
+    /// Windows equal those of the Flink job of examples/flink, also of a host that is killed
+    Flink,
     /// Generated plugins are refused or contained; each round is one of them
     Hostile,
     /// Plugins in every language process records without a trap; 200,000 of them if not told otherwise
@@ -79,9 +81,19 @@ impl Scenario {
             Scenario::Standby => "standby::",
             Scenario::LargeState => "large_state::",
             Scenario::Swaps => "swaps::",
+            Scenario::Flink => "flink::",
             Scenario::Hostile => "hostile::",
             Scenario::Languages => "languages::many_records",
             Scenario::Fuzz => "fuzz::",
+        }
+    }
+
+    /// Records of the full form.
+    fn records(self) -> u64 {
+        match self {
+            Scenario::Languages => 200_000,
+            Scenario::Flink => 2_000_000,
+            _ => 1_000_000,
         }
     }
 
@@ -91,7 +103,7 @@ impl Scenario {
             Scenario::Oracle | Scenario::LargeState | Scenario::Languages => 1,
             Scenario::Kill => 50,
             Scenario::CrashPoints => 5,
-            Scenario::Zombies => 10,
+            Scenario::Zombies | Scenario::Flink => 10,
             Scenario::Broker => 5,
             Scenario::Stores => 3,
             Scenario::Damage => 1_000,
@@ -101,10 +113,6 @@ impl Scenario {
             Scenario::Hostile => 2_000,
             Scenario::Fuzz => 3_600,
         }
-    }
-
-    fn records(self) -> u64 {
-        if matches!(self, Scenario::Languages) { 200_000 } else { 1_000_000 }
     }
 
     fn words(self) -> Vec<&'static str> {

@@ -173,7 +173,7 @@ impl Step {
 pub fn guests() -> Result<Tally> {
     check(
         "build --locked --target-dir target/plugins --profile plugin --target wasm32-wasip2 \
-         -p guests --examples",
+         -p guests -p average-location -p geofence -p stale-patient --lib --examples",
     )
 }
 

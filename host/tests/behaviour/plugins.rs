@@ -1,4 +1,4 @@
-//! The three plugins, with good and bad records.
+//! The plugins that the host holds, with good and bad records.
 //!
 //! Each test sends all its records through one partition, so that outputs and
 //! dead letters stand in the order of what they came from.
@@ -38,10 +38,10 @@ const BAD_LOCATIONS: [&str; 26] = [
 ];
 
 /// A record's timestamp in these tests, in milliseconds.
-const TIMESTAMP: i64 = 1_767_254_437_153;
+pub const TIMESTAMP: i64 = 1_767_254_437_153;
 
 /// What a location of either plugin is refused for, with keys and bytes besides.
-fn bad_locations() -> Vec<Record> {
+pub fn bad_locations() -> Vec<Record> {
     let long_id = format!(r#"{{"patientId":"{}","lat":1,"lon":2}}"#, "7".repeat(513));
     let mut records: Vec<Record> = BAD_LOCATIONS.iter().map(|value| Record::new("1", *value)).collect();
     records.push(Record::new("1", long_id));
@@ -60,12 +60,12 @@ fn large_location() -> String {
 }
 
 /// Outputs and dead letters of one stage for `records`.
-struct Outcome {
-    outputs: Vec<Received>,
-    letters: Vec<Received>,
+pub struct Outcome {
+    pub outputs: Vec<Received>,
+    pub letters: Vec<Received>,
 }
 
-fn run(stage: Stage, records: impl IntoIterator<Item = Record>) -> Outcome {
+pub fn run(stage: Stage, records: impl IntoIterator<Item = Record>) -> Outcome {
     let large = [("max.message.bytes", "4194304")];
     let [source, sink, dead] = [(); 3].map(|()| kafka().topic_with(1, &large));
     let records: Vec<Record> = records.into_iter().map(|record| record.timestamp(TIMESTAMP)).collect();
@@ -77,7 +77,7 @@ fn run(stage: Stage, records: impl IntoIterator<Item = Record>) -> Outcome {
 
 /// Every one of `records` became a dead letter, as it came and with where it came from.
 #[track_caller]
-fn assert_rejected(letters: &[Received], name: &str, records: &[Record], first_offset: i64) {
+pub fn assert_rejected(letters: &[Received], name: &str, records: &[Record], first_offset: i64) {
     assert_eq!(letters.len(), records.len());
     let digest: String = Sha256::digest(plugin(name)).iter().map(|byte| format!("{byte:02x}")).collect();
     for ((letter, record), offset) in letters.iter().zip(records).zip(first_offset..) {

@@ -7,21 +7,23 @@ use std::sync::LazyLock;
 
 use super::component;
 
-/// Builds the guests of `host/tests/guests`, once a run.
-static GUESTS: LazyLock<PathBuf> = LazyLock::new(|| {
+/// Builds the guests of `host/tests/guests` and the plugins that the host does not
+/// hold itself, once a run; the folder they are in.
+static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the workspace");
     let target = root.join("target/plugins");
     let status = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
         .current_dir(&root)
         .args(["build", "--quiet", "--locked", "--profile", "plugin", "--target", "wasm32-wasip2", "--target-dir"])
         .arg(&target)
-        .args(["-p", "guests", "--examples"])
+        .args(["-p", "guests", "-p", "average-location", "-p", "geofence", "-p", "stale-patient"])
+        .args(["--lib", "--examples"])
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .status()
         .expect("cargo runs");
-    assert!(status.success(), "the guests could not be built: see cargo's lines above");
-    target.join("wasm32-wasip2/plugin/examples")
+    assert!(status.success(), "the plugins could not be built: see cargo's lines above");
+    target.join("wasm32-wasip2/plugin")
 });
 
 /// The bytes of a plugin that comes with the host or of a guest, whose name
@@ -33,6 +35,8 @@ pub fn plugin(name: &str) -> Vec<u8> {
     if let Some(bytes) = component::written(name) {
         return bytes;
     }
-    let file = GUESTS.join(format!("{}.wasm", name.replace('-', "_")));
-    fs::read(&file).unwrap_or_else(|error| panic!("no plugin {name} ({}): {error}", file.display()))
+    let file = format!("{}.wasm", name.replace('-', "_"));
+    let own = fs::read(BUILT.join(&file));
+    own.or_else(|_| fs::read(BUILT.join("examples").join(&file)))
+        .unwrap_or_else(|error| panic!("no plugin {name} in {}: {error}", BUILT.display()))
 }
