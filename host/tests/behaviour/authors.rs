@@ -106,7 +106,6 @@ fn a_new_project_is_built_tested_changed_and_runs() {
     assert!(failed.contains("`cargo build` failed"), "{failed}");
     assert_eq!(fs::read(dir.join("ward-watch.wasm")).expect("still there"), before);
     edit(&dir.join("src/lib.rs"), "struct Sightings", "struct Sightings;");
-    edit(&dir.join("src/lib.rs"), "struct Sightings;;", "struct Sightings;");
 
     runs_in_a_host(project);
 }

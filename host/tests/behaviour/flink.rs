@@ -76,7 +76,8 @@ fn side_by_side(watermarks: &str, some_are_late: bool) {
     job.finish(patience);
     let of_flink = started.elapsed();
     let started = Instant::now();
-    let mut host = host(&source, &ours).spawn_as("one", &["--bounded"]);
+    let setup = host(&source, &ours);
+    let mut host = setup.spawn_as("one", &["--bounded"]);
     assert_eq!(host.wait_exit_within(patience), Some(0));
     let of_host = started.elapsed();
 
