@@ -58,8 +58,7 @@ mod tests {
 
     #[test]
     fn a_project_has_its_name_cases_and_a_readme() {
-        let written = Language::value_variants().iter().filter(|language| of(**language).next().is_some());
-        for language in written {
+        for language in Language::value_variants() {
             let folder = tempfile::tempdir().unwrap();
             let dir = folder.path().join("ward-watch");
             let project = new("ward-watch", *language, &dir).unwrap();

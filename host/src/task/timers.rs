@@ -94,6 +94,14 @@ impl Pipeline {
 }
 
 impl Task {
+    /// When the clock makes the next timer of processing time due, in milliseconds since
+    /// the Unix epoch.
+    pub fn next_by_clock(&self) -> Option<u64> {
+        let stages = self.pipelines.iter().flat_map(|pipeline| &pipeline.stages);
+        let timed = stages.filter(|stage| stage.version.takes_timers());
+        timed.filter_map(|stage| stage.cache.earliest(Domain::ProcessingTime)).min()
+    }
+
     /// Whether [`Task::fire`] has something to do. Moves the event time of a
     /// partition that is at its end and idle, where it `may_idle`.
     pub fn has_due(&mut self, now: &Now, may_idle: bool) -> bool {

@@ -1,7 +1,7 @@
 //! `gregor plugin check`
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -11,17 +11,18 @@ use serde_json::json;
 
 use crate::plugin::{Engine, Outline, Refused, Version};
 
-/// Check whether a host would take a component, without running it
+/// Check whether a host would take components, without running them
 ///
-/// Tells its world and version, what it exports and imports, what each import gives it
-/// here, and how long its first compilation takes. Exit codes: 0 fine; 1 it cannot be
-/// read; 4 it would be refused.
+/// Tells each one's world and version, what it exports and imports, what each import
+/// gives it here, and how long its first compilation takes. Exit codes: 0 all are fine;
+/// 1 one cannot be read; 4 one would be refused.
 #[derive(clap::Args)]
-#[command(after_help = "Example: gregor plugin check plugins/last-location.wasm")]
+#[command(after_help = "Example: gregor plugin check plugins/*.wasm")]
 pub struct CheckArgs {
-    /// The component, a .wasm file
-    file: PathBuf,
-    /// Print one JSON object
+    /// Components, .wasm files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print a JSON object for each, one a line
     #[arg(long)]
     json: bool,
 }
@@ -51,24 +52,36 @@ const CAPABILITIES: [(&str, &str); 15] = [
     ("wasi:io/", "streams of the above"),
 ];
 
-pub fn run(CheckArgs { file, json }: &CheckArgs) -> anyhow::Result<ExitCode> {
+pub fn run(CheckArgs { files, json }: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let mut refused = false;
+    for file in files {
+        refused |= !is_fine(file, *json)?;
+    }
+    Ok(if refused { ExitCode::from(super::REFUSED) } else { ExitCode::SUCCESS })
+}
+
+/// Tells of one of them.
+fn is_fine(file: &Path, json: bool) -> anyhow::Result<bool> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     match look(&file.file_stem().unwrap_or_default().to_string_lossy(), &bytes)? {
         Ok((outline, version, compiled)) => {
-            if *json {
-                println!("{}", serde_json::to_string_pretty(&document(&outline, &version, &bytes, compiled))?);
+            if json {
+                println!("{}", document(file, &outline, &version, &bytes, compiled));
             } else {
                 println!("{}: fine, digest {}", file.display(), version.digest());
                 tell(&outline, &bytes, compiled);
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(true)
         }
         Err(refused) => {
-            if *json {
-                println!("{}", json!({ "fine": false, "refused": refused.to_string() }));
+            if json {
+                println!(
+                    "{}",
+                    json!({ "file": file.display().to_string(), "fine": false, "refused": refused.to_string() })
+                );
             }
             eprintln!("error: {} would be refused: {refused}", file.display());
-            Ok(ExitCode::from(super::REFUSED))
+            Ok(false)
         }
     }
 }
@@ -83,12 +96,13 @@ fn look(plugin: &str, bytes: &[u8]) -> anyhow::Result<Looked> {
     Ok(outline.and_then(|outline| Ok((outline, version?, started.elapsed()))))
 }
 
-fn document(outline: &Outline, version: &Version, bytes: &[u8], compiled: Duration) -> serde_json::Value {
+fn document(file: &Path, outline: &Outline, version: &Version, bytes: &[u8], compiled: Duration) -> serde_json::Value {
     let capabilities: Vec<_> = capabilities(&outline.interfaces())
         .into_iter()
         .map(|(name, gives)| json!({ "import": name, "gives": gives }))
         .collect();
     json!({
+        "file": file.display().to_string(),
         "fine": true,
         "digest": version.digest().to_string(),
         "bytes": bytes.len(),

@@ -75,6 +75,8 @@ impl<'a> Samples<'a> {
     fn consumer(&self) -> anyhow::Result<BaseConsumer<Quiet>> {
         let mut client = worker::reader_config(&worker::base_config(self.config), "read_committed");
         client.set("enable.partition.eof", "false").set("fetch.wait.max.ms", "100");
+        // The client assigns partitions only where it knows a group; it joins none.
+        client.set("group.id", &self.config.app);
         let consumer: BaseConsumer<Quiet> = client.create_with_context(Quiet)?;
         let brokers = Brokers::new(self.config);
         let mut ends = TopicPartitionList::new();

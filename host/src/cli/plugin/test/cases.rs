@@ -137,6 +137,11 @@ fn written(args: &TestArgs, components: &[PathBuf]) -> anyhow::Result<Config> {
          [[pipeline]]\nname = {}\nsource = \"records\"\nsink = \"output\"\n",
         text(PIPELINE)
     );
+    for (name, value) in [("max-out-of-orderness", &args.max_out_of_orderness), ("idle-timeout", &args.idle_timeout)] {
+        if let Some(value) = value {
+            document.push_str(&format!("{name} = {}\n", text(value)));
+        }
+    }
     for (index, component) in components.iter().enumerate() {
         let plugin = component.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
         let twice = components[..index].iter().any(|before| before.file_stem() == component.file_stem());

@@ -12,8 +12,8 @@ use crate::record::Output;
 const CONTEXT: usize = 2;
 
 /// An output. What is as one would expect is left out: the sink as its topic, the
-/// input's `timestamp`, no headers, a partition that the key decides.
-pub fn output(output: &Output, sink: Option<&str>, timestamp: i64) -> Value {
+/// input's `timestamp`, where it has one, no headers, a partition that the key decides.
+pub fn output(output: &Output, sink: Option<&str>, timestamp: Option<i64>) -> Value {
     let mut line = Map::new();
     set(&mut line, "key", output.key.as_deref());
     set(&mut line, "value", output.value.as_deref());
@@ -23,7 +23,7 @@ pub fn output(output: &Output, sink: Option<&str>, timestamp: i64) -> Value {
     if let Some(partition) = output.partition {
         line.insert("partition".into(), partition.into());
     }
-    if output.timestamp != timestamp {
+    if timestamp != Some(output.timestamp) {
         line.insert("timestamp".into(), output.timestamp.into());
     }
     if !output.headers.is_empty() {
@@ -33,10 +33,13 @@ pub fn output(output: &Output, sink: Option<&str>, timestamp: i64) -> Value {
     Value::Object(line)
 }
 
-/// A record that failed for good. `reason` is the plugin's own, or the host's.
-pub fn failed(key: Option<&[u8]>, stage: &str, kind: &str, reason: &str) -> Value {
+/// A record or a timer that failed for good. `reason` is the plugin's own, or the host's.
+pub fn failed(key: Option<&[u8]>, timer: Option<&str>, stage: &str, kind: &str, reason: &str) -> Value {
     let mut line = Map::new();
     set(&mut line, "key", key);
+    if let Some(timer) = timer {
+        line.insert("timer".into(), timer.into());
+    }
     line.insert("failed".into(), kind.into());
     line.insert("stage".into(), stage.into());
     line.insert("reason".into(), reason.into());
@@ -140,7 +143,7 @@ mod tests {
             value: Some(br#"{"b":1,"a":2}"#.to_vec()),
             headers: Vec::new(),
         };
-        assert_eq!(output(&plain, Some("out"), 7), json!({"key": "k", "value": {"a": 2, "b": 1}}));
+        assert_eq!(output(&plain, Some("out"), Some(7)), json!({"key": "k", "value": {"a": 2, "b": 1}}));
         let odd = Output {
             topic: "other".into(),
             partition: Some(2),
@@ -150,7 +153,7 @@ mod tests {
             headers: vec![("h".into(), Some(b"5".to_vec()))],
         };
         let shown = json!({"key": null, "valueBase64": "/w==", "topic": "other", "partition": 2, "timestamp": 8, "headers": {"h": "5"}});
-        assert_eq!(output(&odd, Some("out"), 7), shown);
+        assert_eq!(output(&odd, Some("out"), Some(7)), shown);
     }
 
     #[test]

@@ -25,8 +25,8 @@ const REFUSED: u8 = 4;
 ///
 /// A file of records has a line for each: `key:value`, or JSON with any of `key`, `value`,
 /// `keyBase64`, `valueBase64`, `timestamp` (milliseconds since the Unix epoch, or
-/// RFC 3339), `headers`, `partition` and `case`, a remark. `{"advanceTo": TIME}` moves the
-/// clock. In a project, every cases/NAME.records.jsonl is put through and compared with
+/// RFC 3339), `headers`, `partition` and `case`, a remark. Records move event time on and
+/// the clock too, `{"advanceTo": TIME}` the clock alone; timers fire as they become due. In a project, every cases/NAME.records.jsonl is put through and compared with
 /// cases/NAME.expected.jsonl.
 ///
 /// Exit codes: 0 as expected; 1 otherwise, or the build failed; 2 usage, or no such file;
@@ -37,6 +37,7 @@ Examples:
   gregor plugin test
   gregor plugin test --update
   gregor plugin test key-by.wasm ward-watch --records in.jsonl --expect out.jsonl
+  gregor plugin test average-location.wasm --records in.jsonl --max-out-of-orderness 10s
   gregor plugin test --config gregor.toml --pipeline locations --records in.jsonl
   gregor plugin test --capsule data/capsules/locations.last-location.locations-3-17.json
   gregor plugin test --capsule FILE --component target/wasm32-wasip2/release/better.wasm
@@ -66,12 +67,19 @@ pub struct TestArgs {
     /// A further topic that the stages may write to
     #[arg(long = "topic", value_name = "NAME")]
     topics: Vec<String>,
+    /// How much earlier than the latest record so far one may be without being late, as 10s
+    #[arg(long, value_name = "DURATION")]
+    max_out_of_orderness: Option<String>,
+    /// Without a record for so long, event time goes on by the clock, as 1m
+    #[arg(long, value_name = "DURATION")]
+    idle_timeout: Option<String>,
     /// Partitions of the records' topic; a key decides, unless the record names one
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=1_000))]
     partitions: i32,
     /// Take stages and limits from a pipeline of this configuration; its components are
     /// those of its plugins' folder, or each PLUGIN in turn
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["settings", "topics"])]
+    #[arg(long, value_name = "FILE", 
+        conflicts_with_all = ["settings", "topics", "max_out_of_orderness", "idle_timeout"])]
     config: Option<PathBuf>,
     /// Which of its pipelines [default: the first]
     #[arg(long, value_name = "NAME", requires = "config")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use crate::partitioner;
 use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
 use crate::record::{Output, Record, TopicPartition};
 use crate::state::{Cache, MemoryStore};
-use crate::task::{Context, Now, Plan, Position, Progress, Task, Versions};
+use crate::task::{Context, Now, Plan, Position, Progress, TIMER_NAME, Task, Versions};
 use crate::topics::{Topic, Topics};
 
 /// Where records that fail for good go, unless the configuration names a topic.
@@ -42,6 +42,8 @@ pub struct Stand {
     tasks: BTreeMap<i32, Task>,
     /// Milliseconds since the Unix epoch: never back, as the clock of a host.
     now_ms: u64,
+    /// The test's beginning, on the machine's clock and on its own.
+    since: Option<(Instant, u64)>,
     /// What the host would keep of failed calls.
     folder: tempfile::TempDir,
 }
@@ -87,19 +89,16 @@ impl Stand {
         let topics: Topics =
             named.map(|name| Topic { name: name.clone(), partitions, max_batch_bytes: MAX_BATCH_BYTES }).collect();
         let context = Context { engine, topics: Arc::new(topics), worker: "test/0".into(), exactly_once: false };
-        Ok(Stand { context, plan, versions, partitions, tasks: BTreeMap::new(), now_ms: 0, folder })
+        Ok(Stand { context, plan, versions, partitions, tasks: BTreeMap::new(), now_ms: 0, since: None, folder })
     }
 
-    /// What comes out of `step`.
+    /// What comes out of `step`, behind what the timers give that are due by then.
     ///
     /// # Errors
-    /// When the record can neither succeed nor fail: no instance can be had for it.
+    /// When the record or a timer can neither succeed nor fail: no instance can be had for it.
     pub fn feed(&mut self, step: &Step) -> anyhow::Result<Vec<Value>> {
         match step {
-            Step::AdvanceTo(to) => {
-                self.now_ms = self.now_ms.max(*to);
-                Ok(Vec::new())
-            }
+            Step::AdvanceTo(to) => self.advance(*to).with_context(|| format!("advanceTo {to}")),
             Step::Record(given) => self.record(given).with_context(|| match &given.case {
                 Some(case) => format!("line {} ({case})", given.line),
                 None => format!("line {}", given.line),
@@ -108,12 +107,13 @@ impl Stand {
     }
 
     fn record(&mut self, given: &Given) -> anyhow::Result<Vec<Value>> {
-        self.now_ms = self.now_ms.max(u64::try_from(given.timestamp).unwrap_or(0));
         let by_key = || given.key.as_ref().map_or(0, |key| partitioner::partition(key, self.partitions));
         let partition = given.partition.unwrap_or_else(by_key);
         if !(0..self.partitions).contains(&partition) {
             bail!("partition {partition} is past --partitions {}", self.partitions);
         }
+        let mut lines = self.advance(u64::try_from(given.timestamp).unwrap_or(0))?;
+        let (quiet_from, mut now) = (self.now(), self.now());
         let plan = &self.plan;
         let task = self.tasks.entry(partition).or_insert_with(|| {
             let memory = plan
@@ -132,32 +132,58 @@ impl Stand {
             value: given.value.as_deref(),
             headers: &given.headers,
         };
-        let mut now = Now { instant: Instant::now(), wall_ms: self.now_ms };
         let mut outputs = Vec::new();
-        let mut progress = task.process(&self.context, &record, &mut now, &mut outputs);
-        while progress == Progress::Waits {
-            let failure = task.view(0).failure.unwrap_or("unknown");
-            let due = task.due().filter(|_| !matches!(failure, "no-instance" | "state"));
-            let Some(due) = due else { bail!("the record cannot be processed: {failure}") };
-            // Nobody waits here: the backoff is over at once.
-            now.instant = due;
-            progress = task.retry(&self.context, &mut now, &mut outputs);
-        }
-        outputs.iter().map(|output| self.line(output, &record)).collect()
+        let progress = task.process(&self.context, &record, &mut now, &mut outputs);
+        settle(task, &self.context, progress, &mut now, &mut outputs)?;
+        // What follows in the file has not come yet: the partition is quiet from now on.
+        task.reached_end();
+        task.has_due(&quiet_from, true);
+        lines.extend(outputs.iter().map(|output| self.line(output, Some(&record))));
+        Ok(lines)
     }
 
-    fn line(&self, output: &Output, record: &Record<'_>) -> anyhow::Result<Value> {
+    /// Moves the clock to `to`, from one timer of processing time to the next: a host's
+    /// clock jumps past none. Event time follows where the pipeline has an idle timeout.
+    fn advance(&mut self, to: u64) -> anyhow::Result<Vec<Value>> {
+        self.since.get_or_insert_with(|| (Instant::now(), to));
+        let mut outputs = Vec::new();
+        loop {
+            let ahead = |at: &u64| *at > self.now_ms && *at <= to;
+            let next = self.tasks.values().filter_map(Task::next_by_clock).min().filter(ahead);
+            self.now_ms = self.now_ms.max(next.unwrap_or(to));
+            let mut now = self.now();
+            for task in self.tasks.values_mut() {
+                if task.has_due(&now, true) {
+                    let progress = task.fire(&self.context, &mut now, &mut outputs);
+                    settle(task, &self.context, progress, &mut now, &mut outputs)?;
+                }
+            }
+            if next.is_none() {
+                return Ok(outputs.iter().map(|output| self.line(output, None)).collect());
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let passed = |began_ms: u64| Duration::from_millis(self.now_ms.saturating_sub(began_ms));
+        let instant = self.since.and_then(|(began, began_ms)| began.checked_add(passed(began_ms)));
+        Now { instant: instant.unwrap_or_else(Instant::now), wall_ms: self.now_ms }
+    }
+
+    /// `record`: what it came out of, unless that was a timer.
+    fn line(&self, output: &Output, record: Option<&Record<'_>>) -> Value {
         let header = |name: &str| {
             let found = output.headers.iter().find(|(known, _)| known == name)?.1.as_deref()?;
             Some(String::from_utf8_lossy(found).into_owned())
         };
         let is_dead = self.plan.dead_letter.as_ref() == Some(&output.topic);
         let (Some(stage), Some(kind)) = (header("gregor-stage").filter(|_| is_dead), header("gregor-error")) else {
-            return Ok(line::output(output, self.plan.sink.as_deref(), record.timestamp));
+            return line::output(output, self.plan.sink.as_deref(), record.map(|record| record.timestamp));
         };
-        let words = self.words(&stage, record);
+        let timer = header(TIMER_NAME);
+        let words = record.filter(|_| timer.is_none()).and_then(|record| self.words(&stage, record));
         let reason = words.or_else(|| header("gregor-reason")).unwrap_or_default();
-        Ok(line::failed(record.key, &stage, &kind, &reason))
+        line::failed(output.key.as_deref(), timer.as_deref(), &stage, &kind, &reason)
     }
 
     /// The plugin's own words for the failure of `record`.
@@ -171,4 +197,22 @@ impl Stand {
         drop(std::fs::remove_file(file));
         capsule.outcome.guest_text
     }
+}
+
+/// Sees what waits in `task` through: nobody waits here, a backoff is over at once.
+fn settle(
+    task: &mut Task,
+    context: &Context,
+    mut progress: Progress,
+    now: &mut Now,
+    outputs: &mut Vec<Output>,
+) -> anyhow::Result<()> {
+    while progress == Progress::Waits {
+        let failure = task.view(0).failure.unwrap_or("unknown");
+        let due = task.due().filter(|_| !matches!(failure, "no-instance" | "state"));
+        let Some(due) = due else { bail!("it cannot be processed: {failure}") };
+        now.instant = due;
+        progress = task.retry(context, now, outputs);
+    }
+    Ok(())
 }
