@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Host, Pipeline, Record, Setup, Stage, eventually, gregor, kafka, plugin};
+use crate::support::{Host, Pipeline, Record, Setup, Stage, eventually, kafka, plugin};
 
 const TOKEN: &str = "open-sesame";
 
@@ -160,6 +160,38 @@ fn records_go_through_the_stages_as_in_a_host() {
     assert!(shown[2]["reason"].as_str().is_some_and(|reason| reason.contains("JSON")), "the plugin's words: {shown:?}");
 }
 
+/// Five minutes each, ten seconds out of order.
+#[test]
+fn windows_close_as_the_records_move_event_time_on_and_by_the_clock_in_silence() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let plugin = component(folder.path(), "average-location");
+    let location = |at: &str, lat: f64| {
+        format!(
+            "{{\"key\": \"7\", \"timestamp\": \"2026-01-01T{at}Z\", \"value\": {{\"patientId\": \"7\", \"lat\": {lat}, \"lon\": 2.0}}}}\n"
+        )
+    };
+    let lines = location("08:00:00", 1.0)
+        + &location("08:05:01", 9.0)
+        // Back in the first window, which is open still.
+        + &location("08:04:55", 3.0)
+        + &location("08:05:10", 9.0)
+        + "{\"advanceTo\": \"2026-01-01T08:30:00Z\"}\n";
+    let records = records(folder.path(), &lines);
+    let words = ["test", &plugin, "--records", &records, "--max-out-of-orderness", "10s"];
+    let shown = |more: &[&str]| -> Vec<Value> {
+        let output = author(&[&words[..], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let told = |line: &Value| (line["value"]["count"].clone(), line["value"]["meanLat"].clone());
+
+    let without = shown(&[]);
+    assert_eq!(without.iter().map(told).collect::<Vec<_>>(), [(2.into(), 2.0.into())], "{without:?}");
+    let windows = shown(&["--idle-timeout", "1m"]);
+    assert_eq!(windows.iter().map(told).collect::<Vec<_>>(), [(2.into(), 2.0.into()), (2.into(), 9.0.into())]);
+    assert_eq!(windows[1]["timestamp"], 1_767_255_000_000_i64 - 1, "of the window, not of a record: {windows:?}");
+}
+
 #[test]
 fn failures_of_every_kind_are_shown_and_the_next_record_goes_on() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -230,6 +262,10 @@ fn check_tells_what_a_component_is_and_may_do() {
     assert_eq!((&document["fine"], &document["keepsState"]), (&true.into(), &true.into()), "{document}");
     assert!(document["imports"].as_array().is_some_and(|imports| imports.iter().all(|it| it["gives"] != "")));
     let bad = component(folder.path(), "no-processor");
-    let refused: Value = serde_json::from_slice(&gregor(&["plugin", "check", &bad, "--json"]).stdout).expect("JSON");
-    assert_eq!(refused["fine"], false);
+    let both = author(&["check", &bad, &file, "--json"]);
+    assert_eq!(both.status.code(), Some(4), "{}", text(&both.stderr));
+    let fine =
+        text(&both.stdout).lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["fine"].clone());
+    let fine: Vec<Value> = fine.collect();
+    assert_eq!(fine, [false, true], "the others are looked at too");
 }
