@@ -28,7 +28,9 @@ static bool seen(exports_gregor_plugin_processor_input_t *record,
     if (!sighting_parse((const char *)record->value.val.ptr, record->value.val.len, &sighting)) {
         return reject(failure, "not a location: patientId, lat and lon are needed");
     }
-    plugin_string_t patient = {(uint8_t *)sighting.patient_id, strlen(sighting.patient_id)};
+    char entry[sizeof "sightings/" + sizeof sighting.patient_id] = "sightings/";
+    strcat(entry, sighting.patient_id);
+    plugin_string_t patient = {(uint8_t *)entry, strlen(entry)};
     gregor_plugin_cache_error_t error;
     int64_t times;
     if (!gregor_plugin_cache_increment(&patient, 1, &times, &error)) {

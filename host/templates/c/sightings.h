@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The cache's longest key, in bytes. */
-#define MAX_PATIENT_ID 512
+/* With `sightings/` before it, the cache's longest key: 512 bytes. */
+#define MAX_PATIENT_ID 502
 #define SIGHTING_ROOM (MAX_PATIENT_ID + 160)
 
 struct sighting {

@@ -15,6 +15,6 @@ class Processor(exports.Processor):
             location = parse(record.value)
         except NoLocation as problem:
             raise Err(Failure_Reject(str(problem))) from None
-        times = cache.increment(location.patient_id, 1)
+        times = cache.increment(f"sightings/{location.patient_id}", 1)
         value = sentence(location, times).encode()
         return [Output(None, None, None, record.key, value, [])]

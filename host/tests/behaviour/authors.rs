@@ -264,8 +264,8 @@ fn check_tells_what_a_component_is_and_may_do() {
     let bad = component(folder.path(), "no-processor");
     let both = author(&["check", &bad, &file, "--json"]);
     assert_eq!(both.status.code(), Some(4), "{}", text(&both.stderr));
-    let fine =
-        text(&both.stdout).lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["fine"].clone());
+    let said = text(&both.stdout);
+    let fine = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["fine"].clone());
     let fine: Vec<Value> = fine.collect();
     assert_eq!(fine, [false, true], "the others are looked at too");
 }

@@ -7,7 +7,7 @@ export const processor = {
   process({ key, value }) {
     if (value == null) return []; // a tombstone
     const location = parse(value);
-    const times = cache.increment(location.patientId, 1);
+    const times = cache.increment(`sightings/${location.patientId}`, 1);
     return [
       {
         topic: null,
