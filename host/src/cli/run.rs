@@ -30,9 +30,13 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     }
     let stopped = host.stop();
     if let Err(error @ HostError::ShutdownTimeout(_)) = &stopped {
-        // Threads that hang would keep a return from main from ending the process.
+        // Why it ends at all says more than that it took too long.
+        if let Err(cause) = &ended {
+            eprintln!("error: {cause}");
+        }
         eprintln!("error: {error}");
-        std::process::exit(i32::from(error.exit_code()));
+        // Threads that hang would keep a return from main from ending the process.
+        std::process::exit(i32::from(ended.as_ref().err().unwrap_or(error).exit_code()));
     }
     ended?;
     stopped?;
