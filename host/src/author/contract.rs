@@ -51,7 +51,9 @@ mod tests {
     fn the_laid_out_folder_is_a_package_with_its_dependencies() {
         let folder = tempfile::tempdir().unwrap();
         lay_out(folder.path()).unwrap();
-        let (package, _) = Resolve::default().push_dir(folder.path()).unwrap();
-        let _ = package;
+        let mut resolve = Resolve::default();
+        let (package, _) = resolve.push_dir(folder.path()).unwrap();
+        assert_eq!(resolve.packages[package].name.to_string(), "gregor:plugin@1.0.0");
+        assert!(resolve.packages.iter().any(|(_, package)| package.name.name == "logging"));
     }
 }
