@@ -5,10 +5,11 @@
 //! other, against a broker and a Redis of their own. Each prints its figures.
 //! Needs what `cargo xtask test` needs.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::cargo::{INSTALL, cargo, ensure_toolchain, run_tests};
@@ -30,6 +31,9 @@ pub struct Args {
     /// Makes the records and the order of what happens to them; another one each time by default
     #[arg(long)]
     seed: Option<u64>,
+    /// For the swaps: a component that does what last-location does, in its place
+    #[arg(long, value_name = "FILE")]
+    plugin: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -134,6 +138,9 @@ impl Scenario {
 /// When the tests do not build, the broker does not come up, or there is no
 /// test of that name.
 pub fn run(args: &Args) -> Result<ExitCode> {
+    if args.plugin.is_some() && !matches!(args.scenario, Scenario::Swaps) {
+        bail!("--plugin is for `cargo xtask chaos swaps`");
+    }
     ensure_toolchain()?;
     if test::guests()?.failed > 0 {
         bail!("the guests do not build: see above");
@@ -154,6 +161,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         .env("GREGOR_TEST_RECORDS", records.to_string())
         .env("GREGOR_TEST_ROUNDS", rounds.to_string())
         .env("GREGOR_TEST_SEED", seed.to_string());
+    if let Some(plugin) = &args.plugin {
+        let file = plugin.canonicalize().with_context(|| format!("cannot read {}", plugin.display()))?;
+        tests.env("GREGOR_TEST_PLUGIN", file);
+    }
     redis.tell(&mut tests);
     let tally = run_tests(&mut tests)?;
     if tally.none_ran() {

@@ -1,6 +1,7 @@
 //! Plugins replaced again and again while records flow, exactly once.
 
 use std::collections::BTreeMap;
+use std::{env, fs};
 
 use gregor::plugin::Digest;
 
@@ -14,6 +15,8 @@ const ROUND: u64 = 1;
 fn swaps_on_three_hosts_in_turn_cost_and_double_nothing() {
     let settings = Settings::or(9_000, 9);
     let trial = Trial::new(Backend::Memory, Guarantee::ExactlyOnce, settings).with_setup(|setup| setup.workers(1));
+    let first = swapped();
+    trial.setup.put("last-location", &first);
     let config = trial.setup.write();
     let start = |id| Host::spawn_with(&config, id, &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
     let mut hosts = ["one", "two", "three"].map(start);
@@ -22,7 +25,6 @@ fn swaps_on_three_hosts_in_turn_cost_and_double_nothing() {
     });
     let stream = trial.stream(ROUND);
     trial.wait_for_outputs(100);
-    let first = plugin("last-location");
     // Which version came when, on each host.
     let mut order: BTreeMap<String, usize> = BTreeMap::from([(Digest::of(&first).short(), 0)]);
     for round in 1..=settings.rounds as usize {
@@ -103,6 +105,12 @@ enum Place {
     /// On each worker by itself.
     Worker,
     Anywhere,
+}
+
+/// What is swapped: the component that `cargo xtask chaos swaps --plugin` names, or the host's own.
+fn swapped() -> Vec<u8> {
+    let named = env::var_os("GREGOR_TEST_PLUGIN");
+    named.map_or_else(|| plugin("last-location"), |file| fs::read(file).expect("the component that is named"))
 }
 
 /// The same code with a digest of its own.
