@@ -16,7 +16,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{ParseError, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Config, ConfigErrors};
 use crate::error::HostError;
@@ -151,17 +154,18 @@ pub fn run(cli: Cli) -> ExitCode {
     })
 }
 
-fn start_log(filter: &str, format: LogFormat) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(filter)?)
+fn start_log(filter: &str, format: LogFormat) -> Result<(), ParseError> {
+    let targets: Targets = filter.parse()?;
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| bars::Lines)
         // It would tell on standard error that standard error takes nothing, and
         // end the thread when that fails as well: on a full disk, or a closed pipe.
         .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    let log = tracing_subscriber::registry();
     match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.with(lines.with_filter(targets)).init(),
+        LogFormat::Json => log.with(lines.json().with_filter(targets)).init(),
     }
     Ok(())
 }
