@@ -5,6 +5,7 @@ mod assignment;
 mod awaiting;
 mod client;
 mod command;
+mod member;
 mod native;
 mod offsets;
 mod pause;
@@ -28,10 +29,10 @@ use rdkafka::{Offset, TopicPartitionList};
 
 pub use awaiting::Awaited;
 pub use client::{
-    Member, MemberContext, Quiet, Sender, SenderContext, base_config, check_property, member_config, reader_config,
-    send, sender_config,
+    Quiet, Sender, SenderContext, base_config, check_property, member_config, reader_config, send, sender_config,
 };
 pub use command::{Agreement, Command, Swap, Swapped};
+pub use member::Member;
 pub use native::{Arrival, Arrived, PartitionReader, flush, headers};
 pub use offsets::committed;
 pub use pause::Pause;
@@ -173,7 +174,7 @@ impl Worker {
     ///
     /// # Errors
     /// When it cannot go on. Offsets are committed up to what was delivered, no further.
-    pub fn run(mut self) -> Result<(), WorkerError> {
+    pub fn run(&mut self) -> Result<(), WorkerError> {
         let plans = self.plans.clone();
         let mut sources: Vec<&str> = plans.iter().map(|plan| &*plan.source).collect();
         sources.sort_unstable();
@@ -184,18 +185,8 @@ impl Worker {
             }
         }
         self.member.subscribe(&sources).map_err(WorkerError::Client)?;
-        loop {
-            match self.run_once() {
-                Ok(Flow::Continue) => {}
-                Ok(Flow::Stop) => return self.close(),
-                Err(error) => {
-                    self.restoring.values().for_each(Restoring::cancel);
-                    // Dropping the member asks back, and nobody polls any more.
-                    self.member.context().close();
-                    return Err(error);
-                }
-            }
-        }
+        while self.run_once()? == Flow::Continue {}
+        self.close()
     }
 
     /// The record's path, from poll to commit.
@@ -407,14 +398,12 @@ impl Worker {
         again.iter().try_for_each(|(id, position)| self.resume(id, *position))
     }
 
-    /// Commits and leaves the group: partitions go to other members at once
-    /// instead of after the session's timeout.
+    /// Commits all there is; dropping the worker leaves the group.
     ///
-    /// Dropping the member closes it. Not `unsubscribe` before that, but where
-    /// there is no partition: librdkafka 2.12 forgets to leave when the close
-    /// comes while it still stops fetching from the partitions that it let go,
-    /// and when it closes a member that has none.
-    fn close(mut self) -> Result<(), WorkerError> {
+    /// No `unsubscribe` before that, but where there is no partition: librdkafka
+    /// 2.12 forgets to leave when the close comes while it still stops fetching
+    /// from the partitions that it let go, and when it closes a member that has none.
+    fn close(&mut self) -> Result<(), WorkerError> {
         while self.commit()? == Committed::Pending {
             std::thread::sleep(POLL);
         }
@@ -422,17 +411,25 @@ impl Worker {
         if self.tasks.is_empty() && self.restoring.is_empty() && self.awaiting.is_empty() {
             self.member.unsubscribe();
         }
-        self.member.context().close();
+        for task in self.tasks.values() {
+            tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "left");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    /// However it ended, by an error or a panic too. Its member, which leaves the
+    /// group, goes after its tasks, whose stores are closed by then; its restorer
+    /// last, with nothing left to wait for.
+    fn drop(&mut self) {
         for (id, restoring) in self.restoring.drain().chain(self.awaiting.drain()) {
             restoring.cancel();
             self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
         }
-        for (id, task) in self.tasks.drain() {
-            tracing::info!(worker = self.index, partition = %id, position = task.position().next, "left");
+        for (id, _) in self.tasks.drain() {
             self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
         }
-        drop(self.member);
-        Ok(())
     }
 }
 
