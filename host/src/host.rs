@@ -25,7 +25,7 @@ use crate::redrive::{Follower, Requests};
 use crate::state::{Copies, Standby, Stores};
 use crate::task::{Context, Plan, Standings, Versions};
 use crate::topics::{self, Topics};
-use crate::worker::{self, Command, MemberContext, SenderContext, Shared, Worker};
+use crate::worker::{self, Command, Member, SenderContext, Shared, Worker};
 
 /// A worker's stack: a guest's calls run on it, and host calls below them.
 const WORKER_STACK: usize = 8 << 20;
@@ -170,9 +170,7 @@ impl Host {
         over: Sender<(usize, Result<(), WorkerError>)>,
     ) -> Result<(), HostError> {
         let bounded = self.shared.bounds.is_some();
-        let member = worker::member_config(&self.config, index, bounded)
-            .create_with_context(MemberContext::default())
-            .map_err(HostError::Client)?;
+        let member = Member::new(&worker::member_config(&self.config, index, bounded)).map_err(HostError::Client)?;
         let sending = worker::sender_config(&self.config, index, topics);
         let sender = sending.create_with_context(SenderContext::default()).map_err(HostError::Client)?;
         let exactly_once = self.config.delivery.guarantee == Guarantee::ExactlyOnce;
@@ -181,7 +179,7 @@ impl Host {
             exactly_once.then_some(sending),
             Watchdog::start(index)?,
         );
-        let worker = Worker::new(worker::Parts {
+        let mut worker = Worker::new(worker::Parts {
             index,
             member,
             sender,
@@ -201,6 +199,7 @@ impl Host {
         })?;
         let run = move || {
             let result = std::panic::catch_unwind(AssertUnwindSafe(|| worker.run()));
+            // Told before the worker is dropped: leaving the group may take a while.
             // Nobody listens any more when the host has given up waiting.
             drop(over.send((index, result.unwrap_or(Err(WorkerError::Panicked)))));
         };

@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Worker;
-use super::client::Rebalance;
+use super::member::Rebalance;
 use super::offsets::committed;
 use super::restore::{Restoring, Unsure};
 use crate::config::Start;
@@ -25,26 +25,22 @@ const ASK: Duration = Duration::from_secs(5);
 
 impl Worker {
     pub(super) fn handle_rebalances(&mut self) -> Result<(), WorkerError> {
-        while let Some(rebalance) = self.member.context().next_rebalance() {
-            if let Rebalance::Assigned(partitions) = &rebalance
-                && let Err(grown) = self.refuse_growth(partitions)
-            {
-                // Answered all the same: a member that has not would hang when it closes.
-                self.member.incremental_assign(partitions).map_err(WorkerError::Client)?;
-                return Err(grown);
-            }
+        while let Some(rebalance) = self.member.context().unanswered() {
             match rebalance {
-                Rebalance::Assigned(partitions) => match self.positions(&partitions) {
-                    Ok(found) => self.assigned(found)?,
-                    Err(error) => {
-                        tracing::warn!(worker = self.index, %error, "an assignment cannot be taken up yet; trying again");
-                        self.member.context().defer(Rebalance::Assigned(partitions));
-                        return Ok(());
+                Rebalance::Assigned(partitions) => {
+                    self.refuse_growth(&partitions)?;
+                    match self.positions(&partitions) {
+                        Ok(found) => self.assigned(found)?,
+                        Err(error) => {
+                            tracing::warn!(worker = self.index, %error, "an assignment cannot be taken up yet; trying again");
+                            return Ok(());
+                        }
                     }
-                },
+                }
                 Rebalance::Revoked(partitions) if self.member.assignment_lost() => self.lost(&partitions)?,
                 Rebalance::Revoked(partitions) => self.revoked(&partitions)?,
             }
+            self.member.context().answered();
         }
         Ok(())
     }
@@ -166,6 +162,10 @@ impl Worker {
             let caches = match outcome {
                 Ok(caches) => caches,
                 Err(problem) => {
+                    tracing::warn!(
+                        worker = self.index, partition = %restored.id, problem,
+                        "its state cannot be opened; asking the group whether the partition has moved on"
+                    );
                     self.unsure.push(Unsure { restoring: restored, problem: Some(problem) });
                     continue;
                 }

@@ -1,27 +1,14 @@
-//! Clients of a worker: tuned defaults, and what their callbacks note down.
+//! Settings of clients: tuned defaults, the user's properties over them.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::message::ToBytes;
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
-use rdkafka::statistics::Partition;
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{Statistics, TopicPartitionList};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
 
 use crate::config::{Config, Guarantee};
-use crate::error::WorkerError;
 use crate::topics::Topics;
-
-pub type Member = BaseConsumer<MemberContext>;
-pub type Sender = BaseProducer<SenderContext>;
 
 /// Whether the client library takes a property of [kafka]; else its own words.
 ///
@@ -92,27 +79,6 @@ pub fn member_config(config: &Config, worker: usize, bounded: bool) -> ClientCon
     client
 }
 
-/// Hands a record to the producer, which copies it; waits while its queue is full.
-///
-/// # Errors
-/// [`WorkerError::Undeliverable`] when the producer does not take it.
-pub fn send<K: ToBytes + ?Sized, V: ToBytes + ?Sized>(
-    sender: &Sender,
-    mut record: BaseRecord<'_, K, V>,
-) -> Result<(), WorkerError> {
-    while let Err((error, unsent)) = sender.send(record) {
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-            return Err(WorkerError::Undeliverable { topic: unsent.topic.to_owned(), reason: error.to_string() });
-        }
-        // Not `poll` with a timeout: below a millisecond rdkafka's spins.
-        std::thread::sleep(Duration::from_millis(1));
-        sender.poll(Duration::ZERO);
-        sender.context().check()?;
-        record = unsent;
-    }
-    Ok(())
-}
-
 /// The transactional id of a worker: the same after a restart, so that what
 /// was left open is ended then.
 fn transactional_id(config: &Config, worker: usize) -> String {
@@ -159,220 +125,8 @@ fn overlay(client: &mut ClientConfig, config: &Config) {
     });
 }
 
-/// A rebalance as the client library announced it.
-pub enum Rebalance {
-    Assigned(TopicPartitionList),
-    Revoked(TopicPartitionList),
-}
-
-/// A partition's end, as statistics tell it.
-struct PartitionEnd {
-    partition: i32,
-    end: i64,
-    /// The client has fetched everything up to it.
-    fetched: bool,
-}
-
-impl PartitionEnd {
-    fn of(told: &Partition) -> PartitionEnd {
-        let fetched = told.eof_offset >= told.ls_offset;
-        PartitionEnd { partition: told.partition, end: told.ls_offset, fetched }
-    }
-}
-
-/// What a member's callbacks note down for its worker, which acts on it once
-/// `poll` has returned, where it may touch everything.
-#[derive(Default)]
-pub struct MemberContext {
-    rebalances: Mutex<VecDeque<Rebalance>>,
-    /// Spares the record's path the lock.
-    announced: AtomicBool,
-    /// While closing there is no later `poll`: answer on the spot.
-    closing: AtomicBool,
-    ends: Mutex<HashMap<String, Vec<PartitionEnd>>>,
-    /// Some broker's connection is up, as of the last statistics.
-    answering: AtomicBool,
-    /// The member has its share of partitions, which may be none.
-    steady: AtomicBool,
-    /// There were statistics since [`MemberContext::settled`] was asked.
-    fresh: AtomicBool,
-}
-
-impl MemberContext {
-    /// The next rebalance to act on.
-    pub fn next_rebalance(&self) -> Option<Rebalance> {
-        if !self.announced.load(Ordering::Acquire) {
-            return None;
-        }
-        let mut rebalances = locked(&self.rebalances);
-        let next = rebalances.pop_front();
-        self.announced.store(!rebalances.is_empty(), Ordering::Release);
-        next
-    }
-
-    /// Puts back a rebalance that cannot be acted on yet.
-    pub fn defer(&self, rebalance: Rebalance) {
-        locked(&self.rebalances).push_front(rebalance);
-        self.announced.store(true, Ordering::Release);
-    }
-
-    pub fn close(&self) {
-        self.closing.store(true, Ordering::Release);
-    }
-
-    /// Whether a broker answered at the client's last statistics.
-    pub fn answering(&self) -> bool {
-        self.answering.load(Ordering::Relaxed)
-    }
-
-    /// Whether the group had settled at the client's last statistics; none
-    /// where that was told before.
-    pub fn settled(&self) -> Option<bool> {
-        self.fresh.swap(false, Ordering::Acquire).then(|| self.steady.load(Ordering::Relaxed))
-    }
-
-    /// The end of a partition as of the client's last statistics.
-    pub fn end(&self, topic: &str, partition: i32) -> Option<i64> {
-        let ends = locked(&self.ends);
-        Some(ends.get(topic)?.iter().find(|known| known.partition == partition)?.end)
-    }
-
-    /// Whether the client had fetched all of a partition at its last statistics.
-    pub fn has_fetched_all(&self, topic: &str, partition: i32) -> bool {
-        let ends = locked(&self.ends);
-        let known = ends.get(topic).and_then(|ends| ends.iter().find(|known| known.partition == partition));
-        known.is_some_and(|known| known.fetched)
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl ClientContext for MemberContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log_line(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", %error, "{reason}");
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        let up = statistics.brokers.values().any(|broker| broker.state == "UP");
-        self.answering.store(up, Ordering::Relaxed);
-        let steady = statistics.cgrp.is_some_and(|group| group.join_state == "steady");
-        self.steady.store(steady, Ordering::Relaxed);
-        self.fresh.store(true, Ordering::Release);
-        let mut ends = locked(&self.ends);
-        for (name, topic) in statistics.topics {
-            let known = topic.partitions.values().filter(|partition| partition.ls_offset >= 0);
-            ends.insert(name, known.map(PartitionEnd::of).collect());
-        }
-    }
-}
-
-impl ConsumerContext for MemberContext {
-    fn rebalance(&self, member: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let assigned = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-        if self.closing.load(Ordering::Acquire) {
-            // Committed before: what is left is to let go.
-            if let Err(error) = if assigned { Ok(()) } else { member.incremental_unassign(partitions) } {
-                tracing::debug!(%error, "unassign while closing");
-            }
-            return;
-        }
-        let partitions = partitions.clone();
-        let rebalance = if assigned { Rebalance::Assigned(partitions) } else { Rebalance::Revoked(partitions) };
-        locked(&self.rebalances).push_back(rebalance);
-        self.announced.store(true, Ordering::Release);
-    }
-}
-
-/// What a producer's callbacks note down.
-#[derive(Default)]
-pub struct SenderContext {
-    failed: AtomicBool,
-    failure: Mutex<Option<(String, RDKafkaErrorCode)>>,
-}
-
-impl SenderContext {
-    /// The first output that the brokers refused for good, if any.
-    ///
-    /// # Errors
-    /// [`WorkerError::Undeliverable`], or [`WorkerError::Denied`] for lack of a right.
-    pub fn check(&self) -> Result<(), WorkerError> {
-        if !self.failed.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        locked(&self.failure).clone().map_or(Ok(()), |failure| Err(undeliverable(failure)))
-    }
-
-    /// Whether an output failed since [`SenderContext::take_refusal`].
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
-    }
-
-    /// Under exactly once: forgets what failed with a transaction, unless it
-    /// would fail with every other one too.
-    ///
-    /// # Errors
-    /// As [`SenderContext::check`], for what can never be delivered.
-    pub fn take_refusal(&self) -> Result<(), WorkerError> {
-        use RDKafkaErrorCode as Code;
-        self.failed.store(false, Ordering::Release);
-        match locked(&self.failure).take() {
-            Some(
-                failure @ (
-                    _,
-                    Code::MessageSizeTooLarge
-                    | Code::TopicAuthorizationFailed
-                    | Code::ClusterAuthorizationFailed
-                    | Code::UnknownTopicOrPartition
-                    | Code::UnknownTopic
-                    | Code::UnknownPartition
-                    | Code::InvalidRecord
-                    | Code::PolicyViolation,
-                ),
-            ) => Err(undeliverable(failure)),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn undeliverable((topic, code): (String, RDKafkaErrorCode)) -> WorkerError {
-    match code {
-        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
-            WorkerError::Denied(KafkaError::MessageProduction(code))
-        }
-        code => WorkerError::Undeliverable { topic, reason: code.to_string() },
-    }
-}
-
-impl ClientContext for SenderContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
-        log_line(level, facility, line);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", %error, "{reason}");
-    }
-}
-
-impl ProducerContext for SenderContext {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, record)) = result {
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-            // An aborted transaction takes its outputs back.
-            if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
-                return;
-            }
-            locked(&self.failure).get_or_insert_with(|| (record.topic().to_owned(), code));
-            self.failed.store(true, Ordering::Release);
-        }
-    }
 }
 
 /// A client outside the group, whose lines go the way of the others'.
@@ -390,7 +144,7 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
-fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
+pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::error!(target: "librdkafka", facility, "{line}");

@@ -5,12 +5,16 @@ mod assignment;
 mod awaiting;
 mod client;
 mod command;
+mod leave;
+mod member;
 mod native;
 mod offsets;
 mod pause;
 mod publish;
 mod redrive;
 mod restore;
+mod sender;
+mod shared;
 mod shelf;
 mod swap;
 mod timers;
@@ -24,46 +28,28 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
-use rdkafka::{Offset, TopicPartitionList};
 
 pub use awaiting::Awaited;
-pub use client::{
-    Member, MemberContext, Quiet, Sender, SenderContext, base_config, check_property, member_config, reader_config,
-    send, sender_config,
-};
+pub use client::{Quiet, base_config, check_property, member_config, reader_config, sender_config};
 pub use command::{Agreement, Command, Swap, Swapped};
+pub use member::Member;
 pub use native::{Arrival, Arrived, PartitionReader, flush, headers};
 pub use offsets::committed;
 pub use pause::Pause;
+pub use sender::{Sender, SenderContext, send};
+pub use shared::Shared;
 pub use shelf::Shelf;
 
-use crate::admin::{Health, Metrics, Views};
 use crate::clock::Clock;
 use crate::commit::{Committed, Committer, Parties};
-use crate::config::UnknownVersions;
 use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
-use crate::redrive::Requests;
-use crate::state::{Standby, Stores};
+use crate::state::Stores;
 use crate::task::{Context, Now, Plan, Progress, Standings, Task, Versions};
 use restore::{Restorer, Restoring, Unsure};
 
 /// The longest wait for a record: commands and retries are looked at that often.
 const POLL: Duration = Duration::from_millis(50);
-
-/// What all workers of a process share; touched at commits and rebalances only.
-pub struct Shared {
-    pub views: Arc<Views>,
-    pub metrics: Metrics,
-    pub health: Arc<Health>,
-    pub shelf: Arc<Shelf>,
-    pub standby: Arc<Standby>,
-    pub redrives: Arc<Requests>,
-    pub awaited: Arc<Awaited>,
-    pub unknown_versions: UnknownVersions,
-    /// `--bounded`: process up to these offsets.
-    pub bounds: Option<HashMap<TopicPartition, i64>>,
-}
 
 pub struct Worker {
     index: usize,
@@ -173,7 +159,7 @@ impl Worker {
     ///
     /// # Errors
     /// When it cannot go on. Offsets are committed up to what was delivered, no further.
-    pub fn run(mut self) -> Result<(), WorkerError> {
+    pub fn run(&mut self) -> Result<(), WorkerError> {
         let plans = self.plans.clone();
         let mut sources: Vec<&str> = plans.iter().map(|plan| &*plan.source).collect();
         sources.sort_unstable();
@@ -184,18 +170,8 @@ impl Worker {
             }
         }
         self.member.subscribe(&sources).map_err(WorkerError::Client)?;
-        loop {
-            match self.run_once() {
-                Ok(Flow::Continue) => {}
-                Ok(Flow::Stop) => return self.close(),
-                Err(error) => {
-                    self.restoring.values().for_each(Restoring::cancel);
-                    // Dropping the member asks back, and nobody polls any more.
-                    self.member.context().close();
-                    return Err(error);
-                }
-            }
-        }
+        while self.run_once()? == Flow::Continue {}
+        self.close()
     }
 
     /// The record's path, from poll to commit.
@@ -305,24 +281,6 @@ impl Worker {
         Ok(())
     }
 
-    fn pause(&self, id: &TopicPartition) -> Result<(), WorkerError> {
-        let mut partitions = TopicPartitionList::with_capacity(1);
-        partitions.add_partition(&id.topic, id.partition);
-        self.member.pause(&partitions).map_err(WorkerError::Client)
-    }
-
-    /// From `position` on: records that were fetched while it was paused come again.
-    fn resume(&self, id: &TopicPartition, position: i64) -> Result<(), WorkerError> {
-        if self.shared.passes_bound(id, position) {
-            return Ok(());
-        }
-        let mut partitions = TopicPartitionList::with_capacity(1);
-        partitions.add_partition(&id.topic, id.partition);
-        self.member.resume(&partitions).map_err(WorkerError::Client)?;
-        let seek = self.member.seek(&id.topic, id.partition, Offset::Offset(position), Duration::from_secs(10));
-        seek.map_err(WorkerError::Client)
-    }
-
     fn poll_failed(&mut self, error: KafkaError) -> Result<(), WorkerError> {
         use RDKafkaErrorCode as Code;
         match (&error, error.rdkafka_error_code()) {
@@ -405,40 +363,5 @@ impl Worker {
         });
         let again: Vec<_> = again.collect();
         again.iter().try_for_each(|(id, position)| self.resume(id, *position))
-    }
-
-    /// Commits and leaves the group: partitions go to other members at once
-    /// instead of after the session's timeout.
-    ///
-    /// Dropping the member closes it. Not `unsubscribe` before that, but where
-    /// there is no partition: librdkafka 2.12 forgets to leave when the close
-    /// comes while it still stops fetching from the partitions that it let go,
-    /// and when it closes a member that has none.
-    fn close(mut self) -> Result<(), WorkerError> {
-        while self.commit()? == Committed::Pending {
-            std::thread::sleep(POLL);
-        }
-        self.handle_rebalances()?;
-        if self.tasks.is_empty() && self.restoring.is_empty() && self.awaiting.is_empty() {
-            self.member.unsubscribe();
-        }
-        self.member.context().close();
-        for (id, restoring) in self.restoring.drain().chain(self.awaiting.drain()) {
-            restoring.cancel();
-            self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
-        }
-        for (id, task) in self.tasks.drain() {
-            tracing::info!(worker = self.index, partition = %id, position = task.position().next, "left");
-            self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
-        }
-        drop(self.member);
-        Ok(())
-    }
-}
-
-impl Shared {
-    /// Whether a bounded run leaves `offset` of `id` to a later one.
-    fn passes_bound(&self, id: &TopicPartition, offset: i64) -> bool {
-        self.bounds.as_ref().is_some_and(|bounds| bounds.get(id).is_none_or(|end| offset >= *end))
     }
 }

@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
 pub use partition::{Arrival, Arrived, PartitionReader};
 
-use super::client::Sender;
+use super::sender::Sender;
 
 use crate::record::Header;
 

@@ -1,8 +1,12 @@
-//! Partitions that someone has paused, until they are resumed or the process ends.
+//! Partitions that are paused: by someone, until they are resumed or the process
+//! ends, or because a record waits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use rdkafka::consumer::Consumer;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::Worker;
 use crate::error::WorkerError;
@@ -44,5 +48,23 @@ impl Worker {
         // Nobody waits any more for an answer that comes late.
         let _ = answer.send(());
         Ok(())
+    }
+
+    pub(super) fn pause(&self, id: &TopicPartition) -> Result<(), WorkerError> {
+        let mut partitions = TopicPartitionList::with_capacity(1);
+        partitions.add_partition(&id.topic, id.partition);
+        self.member.pause(&partitions).map_err(WorkerError::Client)
+    }
+
+    /// From `position` on: records that were fetched while it was paused come again.
+    pub(super) fn resume(&self, id: &TopicPartition, position: i64) -> Result<(), WorkerError> {
+        if self.shared.passes_bound(id, position) {
+            return Ok(());
+        }
+        let mut partitions = TopicPartitionList::with_capacity(1);
+        partitions.add_partition(&id.topic, id.partition);
+        self.member.resume(&partitions).map_err(WorkerError::Client)?;
+        let seek = self.member.seek(&id.topic, id.partition, Offset::Offset(position), Duration::from_secs(10));
+        seek.map_err(WorkerError::Client)
     }
 }

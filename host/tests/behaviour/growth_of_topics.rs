@@ -55,6 +55,25 @@ fn state_in_redis_remembers_over_restarts_how_many_partitions_it_was_kept_for() 
 }
 
 fn remembers_partitions(state: &str) {
+    let (code, said) = kept_for_too_few(state).run_refused();
+    assert_eq!(code, Some(1));
+    assert!(said.contains("gregor state export") && said.contains("was kept for 2"), "{said}");
+}
+
+#[test]
+fn a_host_that_is_told_to_stop_before_its_worker_has_ended_for_refused_state_tells_why_and_ends() {
+    // A worker ends with the commit after the refusal: here the one of its end.
+    let setup = kept_for_too_few(r#"{ backend = "redis" }"#).workers(1).delivery("commit-interval", "\"60s\"");
+    let mut host = setup.spawn_as("one", &[]);
+    host.wait_for_log("its state cannot be opened");
+    assert_eq!(host.term(), Some(1));
+    let log = host.log();
+    assert!(log.contains("was kept for 2") && !log.contains("shutdown-timeout"), "{log}");
+}
+
+/// A pipeline whose state was kept, over a restart, for the 2 partitions that
+/// its source had before it got 4.
+fn kept_for_too_few(state: &str) -> Setup {
     let (source, sink) = (kafka().topic(2), kafka().topic(1));
     let stage = Stage::new("last-location").set("state", state);
     let setup = watchful(Pipeline::new(&source).sink(&sink).stage(stage)).redis(&redis_url());
@@ -64,9 +83,7 @@ fn remembers_partitions(state: &str) {
         assert_eq!(host.term(), Some(0));
     }
     kafka().grow(&source, 4);
-    let (code, said) = setup.run_refused();
-    assert_eq!(code, Some(1));
-    assert!(said.contains("gregor state export") && said.contains("was kept for 2"), "{said}");
+    setup
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Timers, which are entries as well.
 
 use super::{Backend, commit, keys, set};
-use crate::state::{Cache, CacheError, CacheLimits, Domain, StateError};
+use crate::state::{Cache, CacheError, CacheLimits, Domain, Entry, StateError};
 
 const EVENT: Domain = Domain::EventTime;
 const CLOCK: Domain = Domain::ProcessingTime;
@@ -131,7 +131,7 @@ pub fn timers_outlive_the_store_with_their_record_and_the_watermark(mut backend:
     let mut written = Vec::new();
     schedule(&mut cache, &[(CLOCK, "a", 25)]);
     cache.keep();
-    let take = |key: &str, entry: Option<&super::Entry>| {
+    let take = |key: &str, entry: Option<&Entry>| {
         written.push((key.to_owned(), entry.map(|entry| String::from_utf8(entry.value.clone()).unwrap())));
         Ok::<(), StateError>(())
     };

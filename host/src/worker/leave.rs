@@ -1,0 +1,43 @@
+//! The end of a worker.
+
+use rdkafka::consumer::Consumer;
+
+use super::{POLL, Worker};
+use crate::commit::Committed;
+use crate::error::WorkerError;
+
+impl Worker {
+    /// Commits all there is; dropping the worker leaves the group.
+    ///
+    /// No `unsubscribe` before that, but where there is no partition: librdkafka
+    /// 2.12 forgets to leave when the close comes while it still stops fetching
+    /// from the partitions that it let go, and when it closes a member that has none.
+    pub(super) fn close(&mut self) -> Result<(), WorkerError> {
+        while self.commit()? == Committed::Pending {
+            std::thread::sleep(POLL);
+        }
+        self.handle_rebalances()?;
+        if self.tasks.is_empty() && self.restoring.is_empty() && self.awaiting.is_empty() {
+            self.member.unsubscribe();
+        }
+        for task in self.tasks.values() {
+            tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "left");
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Worker {
+    /// However it ended, by an error or a panic too. Its member, which leaves the
+    /// group, goes after its tasks, whose stores are closed by then; its restorer
+    /// last, with nothing left to wait for.
+    fn drop(&mut self) {
+        for (id, restoring) in self.restoring.drain().chain(self.awaiting.drain()) {
+            restoring.cancel();
+            self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
+        }
+        for (id, _) in self.tasks.drain() {
+            self.shared.views.remove_if(&id, |_, view| view.worker == self.index);
+        }
+    }
+}

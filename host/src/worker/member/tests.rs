@@ -1,0 +1,117 @@
+//! Members of a group in librdkafka's mock cluster.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+use super::*;
+
+const TOPIC: &str = "source";
+/// Reached only where a test fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+const TURN: Duration = Duration::from_millis(20);
+
+fn cluster(partitions: i32) -> MockCluster<'static, DefaultProducerContext> {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic(TOPIC, partitions, 1).unwrap();
+    cluster
+}
+
+fn join(cluster: &MockCluster<'static, DefaultProducerContext>) -> Member {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", cluster.bootstrap_servers())
+        .set("group.id", "members")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        // The mock waits as long as a session lasts for members to join again.
+        .set("session.timeout.ms", "3000")
+        .set("heartbeat.interval.ms", "100");
+    let member = Member::new(&config).unwrap();
+    member.subscribe(&[TOPIC]).unwrap();
+    member
+}
+
+fn answer(member: &Member) {
+    while let Some(rebalance) = member.context().unanswered() {
+        rebalance.answer(member);
+        member.context().answered();
+    }
+}
+
+/// Polls until `member` is told of what is `wanted`, which stays without an
+/// answer; it answers all before that, and `other` everything.
+#[track_caller]
+fn until_told(member: &Member, other: Option<&Member>, wanted: fn(&Rebalance) -> bool) {
+    let since = Instant::now();
+    loop {
+        if let Some(other) = other {
+            other.poll(TURN);
+            answer(other);
+        }
+        member.poll(TURN);
+        match member.context().unanswered() {
+            Some(rebalance) if wanted(&rebalance) => return,
+            Some(_) => answer(member),
+            None => {}
+        }
+        assert!(since.elapsed() < PATIENCE, "no such rebalance");
+    }
+}
+
+/// Whether dropping `member` comes to an end.
+fn leaves(member: Member) -> bool {
+    let (left, end) = mpsc::channel();
+    std::thread::spawn(move || {
+        drop(member);
+        left.send(()).unwrap();
+    });
+    end.recv_timeout(PATIENCE).is_ok()
+}
+
+fn assigned(rebalance: &Rebalance) -> bool {
+    matches!(rebalance, Rebalance::Assigned(_))
+}
+
+fn revoked(rebalance: &Rebalance) -> bool {
+    matches!(rebalance, Rebalance::Revoked(_))
+}
+
+#[test]
+fn a_member_with_partitions_leaves_when_it_is_dropped() {
+    let cluster = cluster(2);
+    let member = join(&cluster);
+    until_told(&member, None, assigned);
+    answer(&member);
+    assert!(leaves(member));
+}
+
+#[test]
+fn a_member_that_has_not_taken_up_its_partitions_leaves_when_it_is_dropped() {
+    let cluster = cluster(2);
+    let member = join(&cluster);
+    until_told(&member, None, assigned);
+    assert!(leaves(member));
+}
+
+#[test]
+fn a_member_that_has_not_answered_that_there_is_no_partition_for_it_leaves_when_it_is_dropped() {
+    let cluster = cluster(1);
+    let first = join(&cluster);
+    until_told(&first, None, assigned);
+    let second = join(&cluster);
+    until_told(&second, Some(&first), assigned);
+    assert!(leaves(second));
+}
+
+#[test]
+fn a_member_that_has_not_let_go_of_its_partitions_leaves_when_it_is_dropped() {
+    let cluster = cluster(2);
+    let first = join(&cluster);
+    until_told(&first, None, assigned);
+    answer(&first);
+    let second = join(&cluster);
+    until_told(&first, Some(&second), revoked);
+    assert!(leaves(first));
+}

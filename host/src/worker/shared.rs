@@ -1,0 +1,33 @@
+//! What workers share.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::{Awaited, Shelf};
+use crate::admin::{Health, Metrics, Views};
+use crate::config::UnknownVersions;
+use crate::record::TopicPartition;
+use crate::redrive::Requests;
+use crate::state::Standby;
+
+/// What all workers of a process share; touched at commits and rebalances only.
+pub struct Shared {
+    pub views: Arc<Views>,
+    pub metrics: Metrics,
+    pub health: Arc<Health>,
+    pub shelf: Arc<Shelf>,
+    pub standby: Arc<Standby>,
+    pub redrives: Arc<Requests>,
+    pub awaited: Arc<Awaited>,
+    pub unknown_versions: UnknownVersions,
+    /// `--bounded`: process up to these offsets.
+    pub bounds: Option<HashMap<TopicPartition, i64>>,
+}
+
+impl Shared {
+    /// Whether a bounded run leaves `offset` of `id` to a later one.
+    pub(super) fn passes_bound(&self, id: &TopicPartition, offset: i64) -> bool {
+        self.bounds.as_ref().is_some_and(|bounds| bounds.get(id).is_none_or(|end| offset >= *end))
+    }
+}
