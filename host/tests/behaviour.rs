@@ -35,6 +35,8 @@ mod delivery;
 mod deploy;
 #[path = "behaviour/determinism.rs"]
 mod determinism;
+#[path = "behaviour/development.rs"]
+mod development;
 #[path = "behaviour/exactly_once.rs"]
 mod exactly_once;
 #[path = "behaviour/flink.rs"]
