@@ -8,6 +8,8 @@ mod support;
 
 #[path = "behaviour/authors.rs"]
 mod authors;
+#[path = "behaviour/authors_languages.rs"]
+mod authors_languages;
 #[path = "behaviour/bounded.rs"]
 mod bounded;
 #[path = "behaviour/broker_faults.rs"]
