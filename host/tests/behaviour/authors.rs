@@ -103,6 +103,70 @@ fn windows_close_as_the_records_move_event_time_on_and_by_the_clock_in_silence()
     assert_eq!(windows[1]["timestamp"], 1_767_255_000_000_i64 - 1, "of the window, not of a record: {windows:?}");
 }
 
+/// What comes out of `lines` through the guest that plays timers.
+fn timed(lines: &[Value]) -> Vec<Value> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let output = author(&["test", &component(folder.path(), "timed"), "--records", &records(folder.path(), &lines)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn commands(timestamp: u64, commands: &[&str]) -> Value {
+    json!({ "key": "patient", "timestamp": timestamp, "value": commands.join("\n") })
+}
+
+#[test]
+fn a_timer_that_fails_is_shown_by_its_name_and_the_next_one_fires() {
+    for (command, reason) in
+        [("reject", "the script says so"), ("retry", "the script says so"), ("trap", "unreachable code")]
+    {
+        let on_bad = format!("on bad {command}");
+        let shown = timed(&[
+            commands(1_000, &["event bad 5000", "event good 5001", "clock bad 7000", &on_bad]),
+            commands(6_000, &["watermark"]),
+            json!({ "advanceTo": 7_000 }),
+            json!({ "advanceTo": 9_000 }),
+        ]);
+        let [scheduled, bad, good, record, by_clock] = &shown[..] else { panic!("{command}: {shown:?}") };
+        assert_eq!(scheduled["value"], "ok\nok\nok\nok");
+        for (failed, at) in [(bad, "ahead of the record"), (by_clock, "by the clock, once")] {
+            assert_eq!((&failed["failed"], &failed["timer"]), (&command.into(), &"bad".into()), "{at}: {shown:?}");
+            assert_eq!((&failed["key"], &failed["stage"]), (&"patient".into(), &"timed".into()), "{at}: {shown:?}");
+            assert!(failed["reason"].as_str().is_some_and(|text| text.contains(reason)), "{at}: {shown:?}");
+        }
+        assert_eq!((&good["key"], &good["value"]), (&"good".into(), &"event 5001".into()), "{shown:?}");
+        assert_eq!(record["value"], "6000", "{shown:?}");
+    }
+}
+
+#[test]
+fn timers_of_the_clock_fire_each_at_its_own_time_and_no_sooner() {
+    let shown = timed(&[
+        commands(1_000, &["clock one 2000", "clock two 2000", "on one soon next 300", "soon first 500"]),
+        json!({ "advanceTo": 1_499 }),
+        commands(1_500, &["ok"]),
+        json!({ "advanceTo": "1970-01-01T00:00:10Z" }),
+        // The clock has passed: at once, behind the record.
+        commands(2_000, &["clock past 1000", "clock far 20000"]),
+        commands(12_000, &["cancel clock far"]),
+        json!({ "advanceTo": 30_000 }),
+    ]);
+    let told: Vec<_> = shown.iter().map(|line| (line["key"].as_str(), line["value"].as_str())).collect();
+    let expected = [
+        ("patient", "ok\nok\nok\nok"),
+        ("first", "clock 1500"),
+        ("patient", "ok"),
+        ("one", "clock 2000 ok"),
+        ("two", "clock 2000"),
+        ("next", "clock 2300"),
+        ("patient", "ok\nok"),
+        ("past", "clock 1000"),
+        ("patient", "true"),
+    ];
+    assert_eq!(told, expected.map(|(key, value)| (Some(key), Some(value))), "{shown:?}");
+}
+
 #[test]
 fn failures_of_every_kind_are_shown_and_the_next_record_goes_on() {
     let folder = tempfile::tempdir().expect("a temporary folder");
