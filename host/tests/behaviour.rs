@@ -8,6 +8,8 @@ mod support;
 
 #[path = "behaviour/authors.rs"]
 mod authors;
+#[path = "behaviour/authors_languages.rs"]
+mod authors_languages;
 #[path = "behaviour/bounded.rs"]
 mod bounded;
 #[path = "behaviour/broker_faults.rs"]
@@ -35,6 +37,8 @@ mod delivery;
 mod deploy;
 #[path = "behaviour/determinism.rs"]
 mod determinism;
+#[path = "behaviour/development.rs"]
+mod development;
 #[path = "behaviour/exactly_once.rs"]
 mod exactly_once;
 #[path = "behaviour/flink.rs"]

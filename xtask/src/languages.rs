@@ -7,7 +7,9 @@
 //! <plugin>.wasm`. A language whose sources, tools and WIT are those of the last
 //! run is left as it is.
 
+mod bindings;
 mod build;
+#[path = "../../host/src/author/component.rs"]
 mod component;
 mod sources;
 mod tools;

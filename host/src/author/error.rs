@@ -29,6 +29,13 @@ pub enum AuthorError {
     Refused(Refused),
 }
 
+/// What the makers of bindings and components say, in one line.
+impl From<anyhow::Error> for AuthorError {
+    fn from(error: anyhow::Error) -> AuthorError {
+        AuthorError::Component(format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}
+
 impl AuthorError {
     pub(super) fn file(file: &Path) -> impl FnOnce(io::Error) -> AuthorError {
         move |error| AuthorError::File { file: file.to_owned(), problem: format!("cannot be read or written: {error}") }

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+pub use list::moment;
+
 use super::ConfigArgs;
 use super::api::CONFIGURATION;
 use crate::config::{Config, ConfigErrors};

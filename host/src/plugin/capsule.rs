@@ -1,6 +1,6 @@
-//! A call that failed, kept so that it can happen again: the record, what the
-//! call found in its cache, its configuration, its limits and its clocks. The
-//! seed of its random bytes follows from the record's place.
+//! A call that failed, kept so that it can happen again: the record or the timer,
+//! what the call found in its cache, its configuration, its limits and its clocks.
+//! The seed of its random bytes follows from the record's place, or from the timer.
 //!
 //! A capsule holds what the record and the cache hold: it is written only where
 //! the stage's `capsules` asks for it, readable by the host's user alone.
@@ -17,13 +17,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::call::Call;
 use super::engine::Engine;
 use super::failure::Failure;
 use super::instance::{Emitted, Instance, Scope};
 use super::{Digest, Version};
 use crate::config::{self, Isolation};
 use crate::record::{Header, Record};
-use crate::state::{Cache, CacheLimits, Entry, MemoryStore, Origin, Seen, StateStore};
+use crate::state::{Cache, CacheLimits, Domain, Entry, MemoryStore, Origin, Seen, StateStore, Timer};
 
 /// Of this module's own; another one is refused.
 const FORMAT: u32 = 1;
@@ -48,12 +49,19 @@ pub struct Capsule {
     /// SHA-256 of the version that failed.
     pub digest: String,
     pub outcome: Ending,
-    /// Records that the instance had been called with before: what it kept of
-    /// them in its own memory is not here.
+    /// Records and timers that the instance had been called with before: what it
+    /// kept of them in its own memory is not here.
     pub calls_before: u64,
     started_ms: u64,
     now_ms: u64,
+    /// Of a timer, what stands in for a record of the source.
     record: Whole,
+    /// The timer that the call comes from, if it comes from one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    timer: Option<Fired>,
+    /// Event time of the stage, milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    watermark: Option<u64>,
     /// What stood under the keys that the call touched; `null`: nothing.
     cache: BTreeMap<String, Option<Stood>>,
     /// Bytes of the whole cache when the call began.
@@ -86,6 +94,16 @@ struct Whole {
     key: Option<Bytes>,
     value: Option<Bytes>,
     headers: Vec<(String, Option<Bytes>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Fired {
+    domain: Domain,
+    name: String,
+    at: u64,
+    /// The call is `on-timer` itself, and not one with a record that came out of it.
+    on_timer: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,7 +162,7 @@ impl Capsule {
     pub fn new(
         scope: &Scope,
         digest: &Digest,
-        record: &Record<'_>,
+        call: Call<'_>,
         failure: &Failure,
         seen: Seen,
         life: (u64, u64),
@@ -153,6 +171,7 @@ impl Capsule {
         let bytes = |bytes: Option<&[u8]>| bytes.map(|bytes| Bytes(bytes.to_vec()));
         let stood = |entry: Entry| Stood { value: Bytes(entry.value), expires_at: entry.expires_at };
         let Scope { limits, cache, .. } = scope;
+        let record = call.record();
         Capsule {
             format: FORMAT,
             pipeline: scope.pipeline.clone(),
@@ -172,6 +191,13 @@ impl Capsule {
                 value: bytes(record.value),
                 headers: record.headers.iter().map(|(name, value)| (name.clone(), bytes(value.as_deref()))).collect(),
             },
+            timer: call.timer().map(|timer| Fired {
+                domain: timer.domain,
+                name: timer.name().to_owned(),
+                at: timer.at,
+                on_timer: matches!(call, Call::OnTimer(..)),
+            }),
+            watermark: seen.watermark,
             cache: seen.entries.into_iter().map(|(key, entry)| (key, entry.map(stood))).collect(),
             cache_bytes: seen.bytes,
             config: scope.config.clone(),
@@ -187,9 +213,19 @@ impl Capsule {
         }
     }
 
-    /// Where its record stands.
-    pub fn source(&self) -> String {
-        format!("{}-{}@{}", self.record.topic, self.record.partition, self.record.offset)
+    /// The topic partition that the record, or the timer, is of.
+    pub fn topic_partition(&self) -> (&str, i32) {
+        (&self.record.topic, self.record.partition)
+    }
+
+    /// Of the record; of a timer, of the record that came next.
+    pub fn offset(&self) -> i64 {
+        self.record.offset
+    }
+
+    /// The timer that failed, itself or a later stage on what it gave.
+    pub fn timer(&self) -> Option<Timer> {
+        self.timer.as_ref().map(|Fired { domain, name, at, .. }| Timer::new(*domain, name, *at, None))
     }
 
     /// Bytes of linear memory that the call may use.
@@ -197,17 +233,16 @@ impl Capsule {
         self.limits.memory
     }
 
-    /// Writes it into `folder`, under the name of its stage and record, in place
-    /// of an earlier one of the same. `None` where the folder has enough of the
-    /// stage, or the capsule is too large.
+    /// Writes it into `folder`, under the name of its stage and of its record or the
+    /// time of its timer, in place of an earlier one of the same. `None` where the
+    /// folder has enough of the stage, or the capsule is too large.
     ///
     /// # Errors
     /// When the folder does not take it.
     pub fn write(&self, folder: &CapsuleFolder) -> io::Result<Option<PathBuf>> {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder.path)?;
         let stem = format!("{}.{}.", self.pipeline, self.stage);
-        let name = format!("{stem}{}-{}-{}.json", self.record.topic, self.record.partition, self.record.offset);
-        let path = folder.path.join(name);
+        let path = self.file(&folder.path);
         let ours = |entry: &fs::DirEntry| {
             let name = entry.file_name();
             name.to_str().is_some_and(|name| name.starts_with(&stem) && name.ends_with(".json"))
@@ -226,6 +261,21 @@ impl Capsule {
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|error| error.error)?;
         Ok(Some(path))
+    }
+
+    /// A timer's name may hold a key, which no path may: those of one time are numbered.
+    fn file(&self, folder: &Path) -> PathBuf {
+        let Whole { topic, partition, offset, .. } = &self.record;
+        let beginning = format!("{}.{}.{topic}-{partition}", self.pipeline, self.stage);
+        let Some(Fired { domain, at, .. }) = &self.timer else {
+            return folder.join(format!("{beginning}-{offset}.json"));
+        };
+        let numbered = |nth: u32| folder.join(format!("{beginning}-{}-{at}-{nth}.json", domain.name()));
+        let mut nth = 1;
+        while Capsule::read(&numbered(nth)).is_ok_and(|there| there.timer != self.timer) {
+            nth += 1;
+        }
+        numbered(nth)
     }
 
     /// # Errors
@@ -293,6 +343,12 @@ impl Capsule {
         };
         let mut instance = Instance::started_at(engine, version, &scope, self.started_ms)?;
         cache.begin(self.now_ms, record.key);
-        instance.process(&record, None, self.now_ms, &mut cache)
+        cache.advance(self.watermark);
+        let timer = self.timer();
+        let call = match (&timer, &self.timer) {
+            (Some(timer), Some(Fired { on_timer: true, .. })) => Call::OnTimer(&record, timer),
+            _ => Call::Process(&record, timer.as_ref()),
+        };
+        call.make(&mut instance, self.now_ms, &mut cache)
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod abi;
 mod artefact;
+mod call;
 mod capsule;
 mod code;
 pub mod compiler;
@@ -24,6 +25,7 @@ mod outline;
 mod wasi;
 
 pub use artefact::{Digest, Refused, Version};
+pub use call::Call;
 pub use capsule::{Capsule, CapsuleFolder, Ending};
 pub use code::{CodeFolder, Source};
 pub use compiler::Compiler;

@@ -86,6 +86,8 @@ pub struct Seen {
     pub entries: BTreeMap<String, Option<Entry>>,
     /// Bytes of all keys and values when it began.
     pub bytes: u64,
+    /// Event time of the stage, in milliseconds since the Unix epoch.
+    pub watermark: Option<u64>,
 }
 
 impl Cache {
@@ -119,7 +121,8 @@ impl Cache {
 
     /// Notes what the next call finds, in place of what was noted before.
     pub fn note(&mut self) {
-        self.seen = Some(Box::new(Seen { entries: BTreeMap::new(), bytes: self.store.bytes() }));
+        let (bytes, watermark) = (self.store.bytes(), self.watermark);
+        self.seen = Some(Box::new(Seen { entries: BTreeMap::new(), bytes, watermark }));
     }
 
     /// What the call found, if that was noted; to be taken before its writes are undone.

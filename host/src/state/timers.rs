@@ -11,6 +11,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::store::Entry;
 
 /// Begins every key that is the host's own: a noncharacter, which Unicode
@@ -32,7 +34,8 @@ pub(super) fn is_reserved(key: &str) -> bool {
 }
 
 /// What moves a timer's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Domain {
     /// The watermark.
     EventTime,

@@ -30,7 +30,6 @@ pub use order::{Ran, Recorded, Standing, Standings};
 pub use plan::{Plan, StagePlan};
 pub use position::Position;
 pub use progress::Progress;
-pub use provenance::TIMER_NAME;
 pub use tally::{BUCKETS, CallTimes, Tally};
 pub use view::{PartitionState, StageView, View};
 

@@ -11,7 +11,7 @@ use super::stage::Stage;
 use super::unit::Unit;
 use super::{Context, Now};
 use crate::config::{OnFailure, Retry};
-use crate::plugin::{Emitted, Failure, Soft};
+use crate::plugin::{Call, Emitted, Failure, Soft};
 use crate::record::Output;
 use crate::state::{StateError, Timer};
 
@@ -163,9 +163,9 @@ impl Pipeline {
                 let emitted = match unit.cause() {
                     Some(timer) if index == first => {
                         let taken = stage.cache.take_timer(timer).map_err(Failure::State);
-                        taken.and_then(|()| stage.on_timer(&context.engine, &input, timer, now))
+                        taken.and_then(|()| stage.call(&context.engine, Call::OnTimer(&input, timer), now))
                     }
-                    cause => stage.process(&context.engine, &input, cause, now),
+                    cause => stage.call(&context.engine, Call::Process(&input, cause), now),
                 };
                 let plan = &stage.plan;
                 let mut take = |output: Emitted| {

@@ -8,7 +8,7 @@ use crate::record::Header;
 /// Of a timer: `event-time` or `processing-time` …
 pub const TIMER_DOMAIN: &str = "gregor-timer-domain";
 /// … its name, on dead letters only, as it may hold a key …
-pub const TIMER_NAME: &str = "gregor-timer-name";
+const TIMER_NAME: &str = "gregor-timer-name";
 /// … and its time, milliseconds since the Unix epoch.
 pub const TIMER_AT: &str = "gregor-timer-at";
 

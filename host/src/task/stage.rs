@@ -7,7 +7,7 @@ use super::Now;
 use super::plan::StagePlan;
 use super::tally::Tally;
 use crate::config::Isolation;
-use crate::plugin::{Capsule, Counts, Digest, Emitted, Engine, Failure, Instance, Soft, Version};
+use crate::plugin::{Call, Capsule, Counts, Digest, Emitted, Engine, Failure, Instance, Soft, Version};
 use crate::record::Record;
 use crate::state::{Cache, Domain, StateError, Timer};
 
@@ -46,61 +46,26 @@ impl Stage {
         }
     }
 
-    /// Calls the plugin with a record, which came from `timer` where it is not
-    /// the source's; the pipeline counts how it went, and keeps or undoes what
+    /// Calls the plugin; the pipeline counts how it went, and keeps or undoes what
     /// it wrote.
     ///
     /// # Errors
     /// Whatever ended the call; a spoilt instance is gone by then.
-    pub fn process(
-        &mut self,
-        engine: &Engine,
-        record: &Record<'_>,
-        timer: Option<&Timer>,
-        now: &mut Now,
-    ) -> Result<Vec<Emitted>, Failure> {
-        // Its random bytes would not follow from the record's place.
-        let kept = (self.plan.capsules.is_some() && timer.is_none()).then_some(record);
-        self.call(engine, kept, now, |instance, now_ms, cache| instance.process(record, timer, now_ms, cache))
-    }
-
-    /// As [`Stage::process`], with one of its timers.
-    ///
-    /// # Errors
-    /// As [`Stage::process`].
-    pub fn on_timer(
-        &mut self,
-        engine: &Engine,
-        source: &Record<'_>,
-        timer: &Timer,
-        now: &mut Now,
-    ) -> Result<Vec<Emitted>, Failure> {
-        self.call(engine, None, now, |instance, now_ms, cache| instance.on_timer(source, timer, now_ms, cache))
-    }
-
-    /// `kept`: the record whose call is to be kept where it fails.
-    fn call(
-        &mut self,
-        engine: &Engine,
-        kept: Option<&Record<'_>>,
-        now: &mut Now,
-        call: impl FnOnce(&mut Instance, u64, &mut Box<Cache>) -> Result<Vec<Emitted>, Failure>,
-    ) -> Result<Vec<Emitted>, Failure> {
-        self.refused = None;
+    pub fn call(&mut self, engine: &Engine, call: Call<'_>, now: &mut Now) -> Result<Vec<Emitted>, Failure> {
+        (self.refused, self.capsule) = (None, None);
         let instance = match &mut self.instance {
             Some(instance) => instance,
             none => none.insert(Instance::new(engine, &self.version, &self.plan.scope)?),
         };
-        if kept.is_some() {
+        if self.plan.capsules.is_some() {
             self.cache.note();
         }
-        let outcome = call(instance, now.wall_ms, &mut self.cache);
+        let outcome = call.make(instance, now.wall_ms, &mut self.cache);
         let seen = self.cache.take_seen();
         if let Err(failure) = &outcome {
             let (scope, digest) = (&self.plan.scope, self.version.digest());
-            self.capsule = seen.zip(kept).map(|(seen, record)| {
-                Box::new(Capsule::new(scope, &digest, record, failure, seen, instance.life(), now.wall_ms))
-            });
+            self.capsule = seen
+                .map(|seen| Box::new(Capsule::new(scope, &digest, call, failure, seen, instance.life(), now.wall_ms)));
         }
         // One reading of the clock a call: it began at the one before.
         let ended = Instant::now();
@@ -148,7 +113,7 @@ impl Stage {
         takes
     }
 
-    /// The record has failed for good: its last call goes to a file.
+    /// The record or the timer has failed for good: its last call goes to a file.
     pub fn keep_capsule(&mut self) {
         let (Some(capsule), Some(folder)) = (self.capsule.take(), &self.plan.capsules) else { return };
         let (pipeline, stage) = (&*capsule.pipeline, &*capsule.stage);

@@ -1,67 +1,12 @@
-//! From nothing to a plugin that runs: what its author types.
+//! From nothing to a plugin that is tested: what its author types.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Host, Pipeline, Record, Setup, Stage, eventually, kafka, plugin};
-
-const TOKEN: &str = "open-sesame";
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-#[track_caller]
-fn told(output: &Output, code: i32) -> String {
-    let said = text(&output.stdout) + &text(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{said}");
-    said
-}
-
-fn path(file: &Path) -> &str {
-    file.to_str().expect("a plain path")
-}
-
-fn author(words: &[&str]) -> Output {
-    command(words).output().expect("the binary runs")
-}
-
-/// `gregor plugin <words>`, with builds that are quick and shared by all tests.
-fn command(words: &[&str]) -> Command {
-    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/authors");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gregor"));
-    command
-        .arg("plugin")
-        .args(words)
-        .env("CARGO_TARGET_DIR", shared)
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
-        .env("CARGO_PROFILE_RELEASE_LTO", "off")
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("GREGOR_LOG")
-        .env_remove("GREGOR_CONFIG");
-    command
-}
-
-/// A new project in Rust. The lock file is this workspace's, so that its crates are here.
-fn rust_project(folder: &Path, name: &str) -> PathBuf {
-    let dir = folder.join(name);
-    told(&author(&["new", name, "--lang", "rust", "--dir", path(&dir)]), 0);
-    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.lock");
-    fs::copy(lock, dir.join("Cargo.lock")).expect("copied");
-    dir
-}
-
-fn edit(file: &Path, from: &str, to: &str) {
-    let text = fs::read_to_string(file).expect("read");
-    assert!(text.contains(from), "{from:?} is not in {}", file.display());
-    fs::write(file, text.replace(from, to)).expect("written");
-}
+use crate::support::author::{author, edit, path, rust_project, text, told};
+use crate::support::{Pipeline, Setup, Stage, plugin};
 
 /// A component of a plugin that comes with the host, or of a guest.
 fn component(folder: &Path, name: &str) -> String {
@@ -77,7 +22,7 @@ fn records(folder: &Path, lines: &str) -> String {
 }
 
 #[test]
-fn a_new_project_is_built_tested_changed_and_runs() {
+fn a_new_project_is_built_tested_and_changed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let dir = rust_project(folder.path(), "ward-watch");
     let project = path(&dir);
@@ -86,7 +31,7 @@ fn a_new_project_is_built_tested_changed_and_runs() {
 
     let built: Value = serde_json::from_slice(&author(&["build", project, "--json"]).stdout).expect("JSON");
     assert_eq!((&built["plugin"], &built["world"]), (&"ward-watch".into(), &"plugin".into()), "{built}");
-    assert_eq!(built["exports"], serde_json::json!(["processor"]));
+    assert_eq!(built["exports"], json!(["processor"]));
     assert!(dir.join("ward-watch.wasm").is_file() && dir.join(".gregor/.gitignore").is_file());
 
     let passed = told(&author(&["test", project]), 0);
@@ -105,40 +50,6 @@ fn a_new_project_is_built_tested_changed_and_runs() {
     let failed = told(&author(&["build", project]), 1);
     assert!(failed.contains("`cargo build` failed"), "{failed}");
     assert_eq!(fs::read(dir.join("ward-watch.wasm")).expect("still there"), before);
-    edit(&dir.join("src/lib.rs"), "struct Sightings", "struct Sightings;");
-
-    runs_in_a_host(project);
-}
-
-/// Into a host that runs another version, records before and after.
-fn runs_in_a_host(project: &str) {
-    let (source, sink) = (kafka().topic(1), kafka().topic(1));
-    let setup = Setup::new().pipeline(Pipeline::new(&source).sink(&sink).stage(Stage::new("last-location")));
-    let config = setup.write();
-    let host = Host::spawn_with(&config, "one", &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
-    host.wait_until_ready();
-    let admin = eventually("an admin server", || host.admin());
-    let done = AtomicBool::new(false);
-    let deployed = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                kafka().produce(&source, [Record::new("7", r#"{"patientId": "7", "lat": 1.0, "lon": 2.0}"#)]);
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        });
-        let words = ["dev", project, "--once", "--records", "1", "--approve", "--plugin", "last-location", "--config"];
-        let deployed = command(&[&words[..], &[path(&config)]].concat())
-            .env("GREGOR__HOST__ADMIN_TOKEN", TOKEN)
-            .env("GREGOR__HOST__ADMIN", admin)
-            .output()
-            .expect("the binary runs");
-        done.store(true, Ordering::Relaxed);
-        deployed
-    });
-    let said = told(&deployed, 0);
-    let (before, after) = said.split_once("runs on every worker").expect(&said);
-    assert!(before.contains("Records as they come out now:") && before.contains("\"movedM\""), "{said}");
-    assert!(after.contains("Records as it makes them:") && after.contains("Patient 7, seen "), "{said}");
 }
 
 #[test]
@@ -190,6 +101,70 @@ fn windows_close_as_the_records_move_event_time_on_and_by_the_clock_in_silence()
     let windows = shown(&["--idle-timeout", "1m"]);
     assert_eq!(windows.iter().map(told).collect::<Vec<_>>(), [(2.into(), 2.0.into()), (2.into(), 9.0.into())]);
     assert_eq!(windows[1]["timestamp"], 1_767_255_000_000_i64 - 1, "of the window, not of a record: {windows:?}");
+}
+
+/// What comes out of `lines` through the guest that plays timers.
+fn timed(lines: &[Value]) -> Vec<Value> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let output = author(&["test", &component(folder.path(), "timed"), "--records", &records(folder.path(), &lines)]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn commands(timestamp: u64, commands: &[&str]) -> Value {
+    json!({ "key": "patient", "timestamp": timestamp, "value": commands.join("\n") })
+}
+
+#[test]
+fn a_timer_that_fails_is_shown_by_its_name_and_the_next_one_fires() {
+    for (command, reason) in
+        [("reject", "the script says so"), ("retry", "the script says so"), ("trap", "unreachable code")]
+    {
+        let on_bad = format!("on bad {command}");
+        let shown = timed(&[
+            commands(1_000, &["event bad 5000", "event good 5001", "clock bad 7000", &on_bad]),
+            commands(6_000, &["watermark"]),
+            json!({ "advanceTo": 7_000 }),
+            json!({ "advanceTo": 9_000 }),
+        ]);
+        let [scheduled, bad, good, record, by_clock] = &shown[..] else { panic!("{command}: {shown:?}") };
+        assert_eq!(scheduled["value"], "ok\nok\nok\nok");
+        for (failed, at) in [(bad, "ahead of the record"), (by_clock, "by the clock, once")] {
+            assert_eq!((&failed["failed"], &failed["timer"]), (&command.into(), &"bad".into()), "{at}: {shown:?}");
+            assert_eq!((&failed["key"], &failed["stage"]), (&"patient".into(), &"timed".into()), "{at}: {shown:?}");
+            assert!(failed["reason"].as_str().is_some_and(|text| text.contains(reason)), "{at}: {shown:?}");
+        }
+        assert_eq!((&good["key"], &good["value"]), (&"good".into(), &"event 5001".into()), "{shown:?}");
+        assert_eq!(record["value"], "6000", "{shown:?}");
+    }
+}
+
+#[test]
+fn timers_of_the_clock_fire_each_at_its_own_time_and_no_sooner() {
+    let shown = timed(&[
+        commands(1_000, &["clock one 2000", "clock two 2000", "on one soon next 300", "soon first 500"]),
+        json!({ "advanceTo": 1_499 }),
+        commands(1_500, &["ok"]),
+        json!({ "advanceTo": "1970-01-01T00:00:10Z" }),
+        // The clock has passed: at once, behind the record.
+        commands(2_000, &["clock past 1000", "clock far 20000"]),
+        commands(12_000, &["cancel clock far"]),
+        json!({ "advanceTo": 30_000 }),
+    ]);
+    let told: Vec<_> = shown.iter().map(|line| (line["key"].as_str(), line["value"].as_str())).collect();
+    let expected = [
+        ("patient", "ok\nok\nok\nok"),
+        ("first", "clock 1500"),
+        ("patient", "ok"),
+        ("one", "clock 2000 ok"),
+        ("two", "clock 2000"),
+        ("next", "clock 2300"),
+        ("patient", "ok\nok"),
+        ("past", "clock 1000"),
+        ("patient", "true"),
+    ];
+    assert_eq!(told, expected.map(|(key, value)| (Some(key), Some(value))), "{shown:?}");
 }
 
 #[test]

@@ -9,12 +9,14 @@
 //! watermark            ms | none
 //! random               a number
 //! on NAME COMMAND      to run a command when the timer NAME fires: ok
+//! confess              rejects, and tells in its reason all that the call saw
 //! ok                   ok
 //! reject retry trap    end the call that way, after what came before
 //! ```
 //!
 //! `on-timer` gives one output under the timer's name, with `event` or `clock`,
-//! its time and the results of what was to run then, between spaces.
+//! its time and the results of what was to run then, between spaces. Where that is
+//! `give TEXT`, the value is the text alone.
 
 #[cfg(target_arch = "wasm32")]
 mod on_timer {
@@ -53,6 +55,7 @@ mod on_timer {
                 let set = cache::set(&format!("on {name}"), command.as_bytes(), None);
                 set.map_or_else(|error| format!("error {error:?}"), |()| "ok".into())
             }
+            ["confess"] => return Err(reject(confession())),
             ["ok"] => "ok".into(),
             ["reject"] => return Err(reject("the script says so")),
             ["retry"] => return Err(Failure::Retry("the script says so".into())),
@@ -73,6 +76,12 @@ mod on_timer {
         u64::from_be_bytes(random).to_string()
     }
 
+    fn confession() -> String {
+        let (event, clock) = (cancel(Domain::EventTime, "other"), schedule(Domain::ProcessingTime, "mine", 1));
+        let (stands, watermark) = (cache::scan("", None, 100), watermark());
+        format!("{event} {clock:?} {stands:?} {watermark:?} {} {}", now(), random())
+    }
+
     fn scheduled(outcome: Result<(), String>) -> String {
         outcome.map_or_else(|error| format!("error {error}"), |()| "ok".into())
     }
@@ -90,11 +99,13 @@ mod on_timer {
             let kind = if domain == Domain::EventTime { "event" } else { "clock" };
             let mut said = format!("{kind} {at}");
             if let Some(command) = cache::get(&format!("on {name}")) {
-                let result = run(&String::from_utf8_lossy(&command)).map_err(|failure| match failure {
+                let command = String::from_utf8_lossy(&command);
+                let result = || run(&command).map(|result| format!("{said} {result}"));
+                let given = command.strip_prefix("give ").map(|text| Ok(text.to_owned()));
+                said = given.unwrap_or_else(result).map_err(|failure| match failure {
                     Failure::Reject(reason) => types::Failure::Reject(reason),
                     Failure::Retry(reason) => types::Failure::Retry(reason),
                 })?;
-                said = format!("{said} {result}");
             }
             let (key, value) = (Some(name.into_bytes()), Some(said.into_bytes()));
             let output = types::Output { topic: None, partition: None, timestamp: None, key, value, headers: vec![] };

@@ -44,6 +44,11 @@ pub fn component(language: &str, name: &str) -> Vec<u8> {
     std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
+/// The languages' own tools: packages of npm and of pip.
+pub fn tools() -> PathBuf {
+    BUILT.join("tools")
+}
+
 /// What plugins run on without a host.
 pub struct Stand {
     engine: Engine,

@@ -8,6 +8,7 @@
 //! let outputs = kafka().read(&sink);
 //! ```
 
+pub mod author;
 mod broker;
 pub mod cases;
 mod chance;

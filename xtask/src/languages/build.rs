@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::component::{self, Bindings, WORLD};
-use super::{Language, PLUGINS, sources, tools};
+use super::bindings::{self, Bindings, WORLD};
+use super::{Language, PLUGINS, component, sources, tools};
 use crate::command;
 
 /// Builds the plugins whose sources are in `stage`.
@@ -18,8 +18,8 @@ pub fn plugins(language: Language, stage: &Path) -> Result<()> {
     let out = sources::components(language);
     fs::create_dir_all(&out)?;
     match language {
-        Language::Go => component::bind(Bindings::Go, &stage.join("wit"))?,
-        Language::C => component::bind(Bindings::C, &stage.join("wit"))?,
+        Language::Go => bindings::bind(Bindings::Go, &stage.join("wit"))?,
+        Language::C => bindings::bind(Bindings::C, &stage.join("wit"))?,
         _ => {}
     }
     for plugin in PLUGINS {
@@ -32,8 +32,12 @@ pub fn plugins(language: Language, stage: &Path) -> Result<()> {
                 javascript(stage, &bundle, &to)?;
             }
             Language::Python => python(stage, plugin, &to)?,
-            Language::Go => component_of(&go(stage, plugin)?, &to)?,
-            Language::C => component_of(&c(stage, plugin)?, &to)?,
+            Language::Go => {
+                let mut module = fs::read(go(stage, plugin)?)?;
+                bindings::embed(&mut module)?;
+                fs::write(&to, component::encode(&module)?)?;
+            }
+            Language::C => fs::write(&to, component::encode(&fs::read(c(stage, plugin)?)?)?)?,
         }
     }
     Ok(())
@@ -94,10 +98,6 @@ fn sources_of(folder: &Path) -> Result<Vec<PathBuf>> {
     files.retain(|file| file.extension().is_some_and(|is| is == "c") && !file.ends_with("test.c"));
     files.sort();
     Ok(files)
-}
-
-fn component_of(core: &Path, to: &Path) -> Result<()> {
-    Ok(fs::write(to, component::of_module(fs::read(core)?)?)?)
 }
 
 fn wit() -> PathBuf {

@@ -95,7 +95,8 @@ impl State {
         let mut hasher = DefaultHasher::new();
         let own = root.join("plugins").join(language.name());
         // How it is built counts as much as what.
-        for folder in [own, root.join("wit/v1"), root.join("xtask/languages"), root.join("xtask/src/languages")] {
+        let how = ["wit/v1", "xtask/languages", "xtask/src/languages", "host/src/author"];
+        for folder in [own].into_iter().chain(how.map(|folder| root.join(folder))) {
             for (path, content) in files(&folder)? {
                 hasher.write(path.as_os_str().as_encoded_bytes());
                 hasher.write_usize(content.len());

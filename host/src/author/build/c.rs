@@ -32,7 +32,7 @@ pub fn build(project: &Project) -> Result<Vec<u8>, AuthorError> {
     compiler.args(sources(&project.dir)?).arg(bindings.join("plugin.c"));
     compiler.arg(bindings.join("plugin_component_type.o"));
     tool::run(compiler.arg("-o").arg(&core), REMEDY)?;
-    component::encode(&fs::read(&core).map_err(AuthorError::file(&core))?)
+    Ok(component::encode(&fs::read(&core).map_err(AuthorError::file(&core))?)?)
 }
 
 /// The first of the compilers that are there with WASI's C library.

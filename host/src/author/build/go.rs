@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use wit_bindgen_go::{Format, Opts};
+use wit_component::{StringEncoding, embed_component_metadata};
 
 use super::super::files::{self, Embedded};
 use super::super::project::module;
@@ -31,8 +32,10 @@ pub fn build(project: &Project) -> Result<Vec<u8>, AuthorError> {
     go.args(["build", "-buildmode=c-shared", "-ldflags=-s -w -checklinkname=0", "-o"]).arg(&core).arg(".");
     tool::run(&mut go, REMEDY)?;
     let mut core = fs::read(&core).map_err(AuthorError::file(&core))?;
-    component::embed(&mut core, project.world)?;
-    component::encode(&core)
+    // Its tool does not say which world the module was written for.
+    let (resolve, world) = contract::resolve(project.world)?;
+    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8)?;
+    Ok(component::encode(&core)?)
 }
 
 /// Writes the package that the author's own imports: bindings, and on top of them what

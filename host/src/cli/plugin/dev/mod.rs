@@ -6,10 +6,14 @@ mod sources;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Deserialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag::register_conditional_shutdown;
 
 use self::samples::Samples;
 use self::sources::Sources;
@@ -21,6 +25,7 @@ use crate::config::{self, Config};
 
 /// More than a host may take to compile a version and to hand it over.
 const PATIENCE: Duration = Duration::from_secs(3_600);
+const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
 /// Build and deploy a plugin whenever its sources change, and show what comes out
@@ -30,10 +35,15 @@ const USAGE: u8 = 2;
 /// pipeline's source with what came out of them. Ctrl-C ends it; the host goes on with
 /// the last version.
 ///
+/// A build that fails, a version that is refused and a host that does not answer are told,
+/// and it goes on watching. Files that tools write are no sources: Cargo.lock, and what is
+/// in folders like target and node_modules.
+///
 /// What it shows are whole records: run it where you may see them.
 ///
-/// Exit codes: 0 ended by Ctrl-C; 1 the brokers or the host do not answer; 2 usage or
-/// configuration.
+/// Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 the brokers did not answer at first; 2 usage
+/// or configuration. With --once: 0 it runs; 1 the build or the host failed; 2 a token is
+/// wanted too; 3 no host answers; 4 it is refused.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -55,7 +65,7 @@ pub struct DevArgs {
     /// Records that are shown of each version
     #[arg(long, value_name = "N", default_value_t = 3)]
     records: usize,
-    /// End after the first version: 0 it runs, 4 it is refused
+    /// End after the first version
     #[arg(long)]
     once: bool,
 }
@@ -84,27 +94,38 @@ pub fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
         Err(problem) => return Ok(refuse(USAGE, &problem)),
     };
     let samples = Samples::new(&config, pipeline, args.records);
+    if !args.once {
+        end_by_signal()?;
+    }
     samples.show("Records as they come out now:")?;
     let mut sources = Sources::of(&project.dir);
+    let first = version(args, &plugin, &api, &samples)?;
+    if args.once {
+        return Ok(first);
+    }
     loop {
-        let code = version(args, &project, &plugin, &api, &samples)?;
-        if args.once {
-            return Ok(code);
-        }
         println!("Waiting for a change in {} …", project.dir.display());
         sources.wait_for_change();
+        if let Err(error) = version(args, &plugin, &api, &samples) {
+            // Brokers that are away come back: no reason to end.
+            refuse(FAILED, &format!("{error:#}"));
+        }
     }
 }
 
+/// Ctrl-C ends it well wherever it is: nothing of it is ever left half done, as a component
+/// is written in one move and a deployment is the host's.
+fn end_by_signal() -> std::io::Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        register_conditional_shutdown(signal, 0, Arc::new(AtomicBool::new(true)))?;
+    }
+    Ok(())
+}
+
 /// Builds and deploys once; whatever comes of it is told, and the next change tries again.
-fn version(
-    args: &DevArgs,
-    project: &Project,
-    plugin: &str,
-    api: &Api,
-    samples: &Samples<'_>,
-) -> anyhow::Result<ExitCode> {
-    let built = match project_built(project) {
+fn version(args: &DevArgs, plugin: &str, api: &Api, samples: &Samples<'_>) -> anyhow::Result<ExitCode> {
+    // Anew each time: what it says of itself may be what changed.
+    let built = match Project::open(&args.dir).and_then(|project| project_built(&project)) {
         Ok(built) => built,
         Err(error) => return Ok(refuse(error.exit_code(), &error.to_string())),
     };

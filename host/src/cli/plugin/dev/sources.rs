@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(300);
-/// Folders that builds and tools write to. `gregor` is Go's package of bindings.
-const LEFT_OUT: [&str; 7] = ["target", "node_modules", "__pycache__", "venv", "vendor", "gregor", "build"];
+/// What builds and tools write. `gregor` is Go's package of bindings.
+const LEFT_OUT: [&str; 8] =
+    ["target", "node_modules", "__pycache__", "venv", "vendor", "gregor", "build", "Cargo.lock"];
 
 pub struct Sources {
     dir: PathBuf,
@@ -53,7 +54,8 @@ fn gather(folder: &Path, seen: &mut BTreeMap<PathBuf, (Option<SystemTime>, u64)>
     for entry in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let Ok(metadata) = entry.metadata() else { continue };
-        if name.starts_with('.') || LEFT_OUT.contains(&name.as_str()) {
+        // Hidden ones, and the copies that editors keep beside a file.
+        if name.starts_with(['.', '#']) || name.ends_with('~') || LEFT_OUT.contains(&name.as_str()) {
             continue;
         }
         if metadata.is_dir() {
@@ -78,7 +80,16 @@ mod tests {
         };
         write("src/lib.rs", "one");
         let mut sources = Sources::of(folder.path());
-        for left in ["target/release/x.d", ".gregor/wit/plugin.wit", "own.wasm", "node_modules/a/b.js"] {
+        for left in [
+            "target/release/x.d",
+            ".gregor/wit/plugin.wit",
+            "own.wasm",
+            "node_modules/a/b.js",
+            "Cargo.lock",
+            "src/lib.rs~",
+            "src/.lib.rs.swp",
+            "src/#lib.rs#",
+        ] {
             write(left, "x");
         }
         assert_eq!(sources.look(), sources.seen);

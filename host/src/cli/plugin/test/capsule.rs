@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::api::printable;
+use crate::cli::dead_letter::moment;
 use crate::plugin::{Capsule, Digest, Ending, Engine, Version};
 
 use super::{DIFFERS, MAX_SIZE, REFUSED, TestArgs, USAGE, refuse};
@@ -39,7 +40,8 @@ pub fn run(args: &TestArgs, file: &Path) -> anyhow::Result<ExitCode> {
             json!({ "kind": ending.kind, "text": ending.text, "guestText": words })
         };
         let told = json!({
-            "record": capsule.source(),
+            "record": source(&capsule),
+            "timer": timer(&capsule, args.words),
             "pipeline": capsule.pipeline,
             "stage": capsule.stage,
             "digest": version.digest().to_string(),
@@ -58,7 +60,15 @@ pub fn run(args: &TestArgs, file: &Path) -> anyhow::Result<ExitCode> {
 
 fn tell(capsule: &Capsule, digest: &Digest, same_version: bool, ending: &Ending, words: bool) {
     let line = |name: &str, text: &str| println!("{name:<9} {}", printable(text));
-    line("record", &capsule.source());
+    match capsule.timer() {
+        None => line("record", &source(capsule)),
+        Some(timer) => {
+            line("timer", &source(capsule));
+            if words {
+                line("", timer.name());
+            }
+        }
+    }
     line("stage", &format!("{} of {}", capsule.stage, capsule.pipeline));
     let which = if same_version { "the version that failed" } else { "another version than the one that failed" };
     line("version", &format!("{} ({which})", digest.short()));
@@ -72,13 +82,27 @@ fn tell(capsule: &Capsule, digest: &Digest, same_version: bool, ending: &Ending,
         println!("The call ended as it did then.");
     } else if capsule.calls_before > 0 && same_version {
         println!(
-            "The call ended otherwise. The instance had seen {} records before, and what it kept of them in its own \
-             memory is not in the capsule.",
+            "The call ended otherwise. The instance had been called {} times before, and what it kept of that in its \
+             own memory is not in the capsule.",
             capsule.calls_before
         );
     } else {
         println!("The call ended otherwise.");
     }
+}
+
+/// Where the record stands, or when the timer was to fire: its name may hold a key.
+fn source(capsule: &Capsule) -> String {
+    let (topic, partition) = capsule.topic_partition();
+    match capsule.timer() {
+        None => format!("{topic}-{partition}@{}", capsule.offset()),
+        Some(timer) => format!("{topic}-{partition} {} timer of {}", timer.domain.name(), moment(timer.at)),
+    }
+}
+
+fn timer(capsule: &Capsule, words: bool) -> Option<Value> {
+    let timer = capsule.timer()?;
+    Some(json!({ "domain": timer.domain.name(), "at": timer.at, "name": words.then(|| timer.name()) }))
 }
 
 /// Where a host keeps the versions that ran, beside its capsules.

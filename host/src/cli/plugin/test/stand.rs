@@ -1,7 +1,7 @@
 //! A host's tasks with no Kafka around them: records in, lines out.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,9 @@ use crate::config::{Backend, Config, OnFailure};
 use crate::partitioner;
 use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
 use crate::record::{Output, Record, TopicPartition};
+use crate::redrive::{Failed, Letter};
 use crate::state::{Cache, MemoryStore};
-use crate::task::{Context, Now, Plan, Position, Progress, TIMER_NAME, Task, Versions};
+use crate::task::{Context, Now, Plan, Position, Progress, Task, Versions};
 use crate::topics::{Topic, Topics};
 
 /// Where records that fail for good go, unless the configuration names a topic.
@@ -138,7 +139,7 @@ impl Stand {
         // What follows in the file has not come yet: the partition is quiet from now on.
         task.reached_end();
         task.has_due(&quiet_from, true);
-        lines.extend(outputs.iter().map(|output| self.line(output, Some(&record))));
+        lines.extend(outputs.iter().map(|output| self.line(output, Some(record.timestamp))));
         Ok(lines)
     }
 
@@ -170,29 +171,38 @@ impl Stand {
         Now { instant: instant.unwrap_or_else(Instant::now), wall_ms: self.now_ms }
     }
 
-    /// `record`: what it came out of, unless that was a timer.
-    fn line(&self, output: &Output, record: Option<&Record<'_>>) -> Value {
-        let header = |name: &str| {
-            let found = output.headers.iter().find(|(known, _)| known == name)?.1.as_deref()?;
-            Some(String::from_utf8_lossy(found).into_owned())
+    /// `timestamp`: that of the record in work.
+    fn line(&self, output: &Output, timestamp: Option<i64>) -> Value {
+        let Output { topic, key, value, headers, .. } = output;
+        let is_dead = self.plan.dead_letter.as_ref() == Some(topic);
+        let Some(letter) = Letter::read(key.as_deref(), value.as_deref(), headers).filter(|_| is_dead) else {
+            return line::output(output, self.plan.sink.as_deref(), timestamp);
         };
-        let is_dead = self.plan.dead_letter.as_ref() == Some(&output.topic);
-        let (Some(stage), Some(kind)) = (header("gregor-stage").filter(|_| is_dead), header("gregor-error")) else {
-            return line::output(output, self.plan.sink.as_deref(), record.map(|record| record.timestamp));
+        let timer = match &letter.failed {
+            Failed::Timer(timer) => Some(timer.name()),
+            Failed::Record(_) => None,
         };
-        let timer = header(TIMER_NAME);
-        let words = record.filter(|_| timer.is_none()).and_then(|record| self.words(&stage, record));
-        let reason = words.or_else(|| header("gregor-reason")).unwrap_or_default();
-        line::failed(output.key.as_deref(), timer.as_deref(), &stage, &kind, &reason)
+        let reason = self.words(&letter).or(letter.reason).unwrap_or_default();
+        line::failed(key.as_deref(), timer, &letter.stage, &letter.error, &reason)
     }
 
-    /// The plugin's own words for the failure of `record`.
-    fn words(&self, stage: &str, record: &Record<'_>) -> Option<String> {
-        let folder = self.plan.stages.iter().find(|plan| plan.scope.stage == stage)?.capsules.as_ref()?;
-        let name = format!("{}.{stage}.{}-{}-{}.json", self.plan.name, record.topic, record.partition, record.offset);
-        let file: &Path = &folder.path.join(name);
-        debug_assert!(file.starts_with(self.folder.path()));
-        let capsule = Capsule::read(file).ok()?;
+    /// The plugin's own words for the failure that `letter` tells of.
+    fn words(&self, letter: &Letter) -> Option<String> {
+        let folder = self.plan.stages.iter().find(|plan| plan.scope.stage == letter.stage)?.capsules.as_ref()?;
+        debug_assert!(folder.path.starts_with(self.folder.path()));
+        let its = |capsule: &Capsule| {
+            let failed = match (capsule.timer(), &letter.failed) {
+                (None, Failed::Record(offset)) => capsule.offset() == *offset,
+                (Some(fired), Failed::Timer(timer)) => {
+                    (fired.domain, fired.at, fired.name()) == (timer.domain, timer.at, timer.name())
+                }
+                _ => false,
+            };
+            failed && capsule.stage == letter.stage && capsule.topic_partition().1 == letter.partition
+        };
+        let files = std::fs::read_dir(&folder.path).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+        let mut kept = files.filter_map(|file| Capsule::read(&file).ok().map(|capsule| (file, capsule)));
+        let (file, capsule) = kept.find(|(_, capsule)| its(capsule))?;
         // Read once: there is room for the next.
         drop(std::fs::remove_file(file));
         capsule.outcome.guest_text

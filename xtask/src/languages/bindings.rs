@@ -1,15 +1,12 @@
-//! Bindings for Go and C, and components out of their core modules.
+//! Bindings for Go and C.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use wasi_preview1_component_adapter_provider::{
-    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-};
 use wit_bindgen_core::Files;
 use wit_bindgen_core::wit_parser::{Resolve, WorldId};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_component::{StringEncoding, embed_component_metadata};
 
 /// The world that the plugins of this repository are written for.
 pub const WORLD: &str = "plugin";
@@ -53,15 +50,11 @@ pub fn bind(language: Bindings, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The component of a core module for WASI preview 1, as Go and C make them.
+/// Tells `module` which world it was written for: Go's tool does not.
 ///
 /// # Errors
-/// When the module does not fit the world.
-pub fn of_module(mut module: Vec<u8>) -> Result<Vec<u8>> {
+/// When wit/v1 does not parse or it is no module.
+pub fn embed(module: &mut Vec<u8>) -> Result<()> {
     let (resolve, world) = world()?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(&module)?;
-    encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?;
-    encoder.encode()
+    embed_component_metadata(module, &resolve, world, StringEncoding::UTF8)
 }
