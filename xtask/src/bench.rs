@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: the throughput benchmark, against a broker of its own.
 //!
-//! Measures the build that the container ships, with link-time optimisation.
-//! Needs what `cargo xtask test` needs. The table it prints is also written
-//! to `target/bench/latest.json`. With `--languages`, no broker: the same plugin in
+//! Measures a release build, as `cargo run --release` makes it. Needs what
+//! `cargo xtask test` needs. The table it prints is also written to
+//! `target/bench/latest.json`. With `--languages`, no broker: the same plugin in
 //! every language, call by call; its table goes into `docs/authors/languages.md`.
 
 use std::process::ExitCode;
@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if args.languages {
         return run_languages(args.records);
     }
-    let words = ["bench", "--profile", "dist", "-p", "gregor", "--bench", "throughput", "--locked"];
+    let words = ["bench", "--profile", "release", "-p", "gregor", "--bench", "throughput", "--locked"];
     // Built before the broker starts, which would otherwise wait for the compiler.
     command::run(cargo(words).arg("--no-run"), INSTALL)?;
     let broker = Owned::start()?;

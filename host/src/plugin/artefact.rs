@@ -208,7 +208,8 @@ impl Version {
     }
 }
 
-pub(super) fn one_line(error: &wasmtime::Error) -> String {
+/// Parsers show what they found over several lines; logs and answers have one.
+pub(crate) fn one_line(error: &impl std::fmt::Display) -> String {
     format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

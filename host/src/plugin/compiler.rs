@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
-use super::Refused;
-use super::engine;
+use super::{Refused, engine, one_line};
 
 /// The subcommand that the child runs.
 pub const SUBCOMMAND: &str = "compile-plugin";
@@ -51,8 +50,8 @@ impl Compiler {
     /// What the compiler says of it, a bound that it passed, or what the host lacks.
     pub fn compile(&self, component: &[u8], code_id: u64, code: &mut File, folder: &Path) -> Result<(), Refused> {
         if !self.apart {
-            let compiled = engine::precompile(component, code_id)
-                .map_err(|error| Refused::Invalid(super::artefact::one_line(&error)))?;
+            let compiled =
+                engine::precompile(component, code_id).map_err(|error| Refused::Invalid(one_line(&error)))?;
             return code.write_all(&compiled).map_err(|error| Refused::NotCompiled(error.to_string()));
         }
         let mut child =
@@ -98,18 +97,17 @@ impl Compiler {
 /// # Errors
 /// What the compiler says of the component, in one line.
 pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64) -> Result<(), String> {
-    let told = |error: &dyn std::fmt::Display| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     for (resource, bound) in [(Resource::As, memory), (Resource::Cpu, cpu_seconds), (Resource::Core, 0)] {
-        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) }).map_err(|error| told(&error))?;
+        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) }).map_err(|error| one_line(&error))?;
     }
     // Records go first. Neither is granted everywhere, and it compiles without.
     let _ = nice(10);
     // Where memory ends, the kernel is to end this process and not the host.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let mut component = Vec::new();
-    io::stdin().read_to_end(&mut component).map_err(|error| told(&error))?;
-    let code = engine::precompile(&component, code_id).map_err(|error| super::artefact::one_line(&error))?;
-    io::stdout().write_all(&code).map_err(|error| told(&error))
+    io::stdin().read_to_end(&mut component).map_err(|error| one_line(&error))?;
+    let code = engine::precompile(&component, code_id).map_err(|error| one_line(&error))?;
+    io::stdout().write_all(&code).map_err(|error| one_line(&error))
 }
 
 /// Waits for the child; `None` where it was killed for taking too long.

@@ -24,6 +24,7 @@ mod lines;
 mod outline;
 mod wasi;
 
+pub(crate) use artefact::one_line;
 pub use artefact::{Digest, Refused, Version};
 pub use call::Call;
 pub use capsule::{Capsule, CapsuleFolder, Ending};

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use wasmparser::{ComponentTypeRef, Parser, Payload};
 use wasmtime::Precompiled;
 
-use super::Refused;
 use super::abi::v1;
+use super::{Refused, one_line};
 
 /// What a plugin may import. WASI without a file, a network, an environment or
 /// HTTP in it: language runtimes import it to start.
@@ -43,7 +43,7 @@ impl Outline {
     /// [`Refused`], with what to do.
     pub fn read(bytes: &[u8], max_size: u64) -> Result<Outline, Refused> {
         check_bytes(bytes, max_size)?;
-        let outline = Outline::parse(bytes).map_err(|error| Refused::Invalid(error.to_string()))?;
+        let outline = Outline::parse(bytes).map_err(|error| Refused::Invalid(one_line(&error)))?;
         outline.check_exports()?;
         outline.check_imports()?;
         Ok(outline)
@@ -160,6 +160,14 @@ mod tests {
         assert!(interfaces.iter().all(|name| !name.contains('@') && name.contains(':')), "{interfaces:?}");
         assert!(outline.exports.iter().any(|name| name.starts_with("gregor:plugin/processor@1.")));
         assert_eq!((outline.exports().collect::<Vec<_>>(), outline.world()), (vec!["processor"], "plugin"));
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_whatever_the_parser_says() {
+        // A component whose only module does not begin as one.
+        let bytes = b"\0asm\x0d\0\x01\0\x01\x08\x01\x13\x40\x01\x01\0\0\0";
+        let refused = Outline::read(bytes, 1 << 20).err().unwrap().to_string();
+        assert!(refused.contains("magic") && !refused.contains('\n'), "{refused:?}");
     }
 
     #[test]
