@@ -1,5 +1,6 @@
 //! What every backend of the cache has to show: one suite, run over each.
 
+mod parked;
 mod timers;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::{Cache, CacheError, CacheLimits, Checkpoint, Entry, MemoryStore, Origin, Page, StateError, StateStore};
 
+pub use parked::*;
 pub use timers::*;
 
 const LIMITS: CacheLimits = CacheLimits { bytes: 10_000, value: 1_000 };
@@ -531,6 +533,10 @@ macro_rules! conforms {
             no_plugin_sees_or_writes_what_is_the_host_s
             timers_count_as_bytes_of_the_cache
             timers_outlive_the_store_with_their_record_and_the_watermark
+            what_is_parked_is_found_by_its_record_key_in_order
+            what_is_parked_follows_undo_and_the_interval
+            what_is_parked_outlives_the_store_in_its_order
+            what_is_parked_meets_the_limits_and_no_plugin_sees_it
         }
     };
     (@ $name:ident, $make:expr; $($test:ident)*) => {
