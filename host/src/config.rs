@@ -199,9 +199,22 @@ pub struct Pipeline {
     /// Without a record for so long, a partition's event time goes on by the
     /// clock: 100 ms to 24 h. Default: it stands still.
     pub idle_timeout: Option<Duration>,
+    /// What is parked of a partition at most.
+    pub quarantine: Quarantine,
     /// The plugins each record goes through, in order. At least one; names
     /// are unique in the pipeline.
     pub stages: Vec<Stage>,
+}
+
+/// Bounds of what stages with `on-failure = "quarantine"` park of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Most records and timers: 1 to 1,000,000. Default: 1,000.
+    pub records: u64,
+    /// Most bytes, of keys and values of their entries: 1 KiB to 16 GiB, and not
+    /// above the first stage's `max_bytes`. Default: 16 MiB, or `max_bytes` where
+    /// that is less.
+    pub bytes: u64,
 }
 
 /// Where a group without committed offsets begins.
@@ -315,6 +328,8 @@ pub enum OnFailure {
     Skip,
     /// Its partition waits, until a new version of the plugin lands.
     Hold,
+    /// It is parked until then, and behind it those of the same record key.
+    Quarantine,
 }
 
 /// How often and when a record is tried again. The wait doubles from

@@ -79,6 +79,10 @@ mod pipelines;
 mod plugins;
 #[path = "behaviour/policies.rs"]
 mod policies;
+#[path = "behaviour/quarantine.rs"]
+mod quarantine;
+#[path = "behaviour/quarantined_task.rs"]
+mod quarantined_task;
 #[path = "behaviour/rebalance.rs"]
 mod rebalance;
 #[path = "behaviour/restart.rs"]

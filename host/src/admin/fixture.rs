@@ -75,6 +75,8 @@ pub fn views() -> Views {
         entries,
         bytes,
         timers: 2,
+        quarantined_records: entries,
+        quarantined_keys: entries / 2,
         watermark: (entries > 0).then_some(1_800_000_000_500),
     };
     let views = Views::new();

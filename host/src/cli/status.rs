@@ -135,6 +135,10 @@ struct Partition {
 #[derive(Deserialize)]
 struct Stage {
     entries: u64,
+    #[serde(default)]
+    quarantined_records: u64,
+    #[serde(default)]
+    quarantined_keys: u64,
 }
 
 #[derive(Deserialize)]
@@ -146,7 +150,8 @@ struct Plugin {
 }
 
 fn partition_table(partitions: &[Partition]) -> Table {
-    let mut table = table(["topic", "partition", "worker", "state", "position", "committed", "lag", "entries"]);
+    let mut table =
+        table(["topic", "partition", "worker", "state", "position", "committed", "lag", "entries", "parked"]);
     for partition in partitions {
         let state = match (&partition.failure, &partition.awaits) {
             (Some(why), _) => format!("{} ({why})", partition.state),
@@ -162,9 +167,19 @@ fn partition_table(partitions: &[Partition]) -> Table {
             known(partition.committed),
             known(partition.lag),
             partition.stages.iter().map(|stage| stage.entries).sum::<u64>().to_string(),
+            parked(&partition.stages),
         ]);
     }
     table
+}
+
+/// How much is parked, and of how many record keys.
+fn parked(stages: &[Stage]) -> String {
+    let sum = |count: fn(&Stage) -> u64| stages.iter().map(count).sum::<u64>();
+    match sum(|stage| stage.quarantined_records) {
+        0 => "0".to_owned(),
+        records => format!("{records} ({} keys)", sum(|stage| stage.quarantined_keys)),
+    }
 }
 
 fn plugin_table(plugins: &[Plugin]) -> Table {

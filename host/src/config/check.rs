@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::read::Reader;
-use super::{Backend, Config, Delivery, Guarantee, OnFailure, Pipeline, Redis, Retry, Stage, State};
+use super::{Backend, Config, Delivery, Guarantee, OnFailure, Pipeline, Quarantine, Redis, Retry, Stage, State};
 
 /// Largest value that Redis takes.
 const MAX_REDIS_VALUE: u64 = 512 << 20;
@@ -153,6 +153,7 @@ pub(super) fn pipeline(reader: &mut Reader<'_>, pipeline: &Pipeline, before: &[P
             "give each pipeline a name of its own",
         );
     }
+    parked_survive(reader, &pipeline.stages);
     let source = &pipeline.source;
     for (key, topic) in [("sink", &pipeline.sink), ("dead-letter", &pipeline.dead_letter)] {
         if topic.as_ref().is_some_and(|topic| topic == source) {
@@ -170,6 +171,39 @@ pub(super) fn pipeline(reader: &mut Reader<'_>, pipeline: &Pipeline, before: &[P
             "start",
             format!("pipeline {:?} reads {source:?} from another start", other.name),
             "give both the same `start`: pipelines on one source share its offsets",
+        );
+    }
+}
+
+/// A parked record that is lost with its host is a lost record: nothing else has it.
+fn parked_survive(reader: &mut Reader<'_>, stages: &[Stage]) {
+    let quarantines = stages.iter().find(|stage| stage.on_failure == OnFailure::Quarantine);
+    if let (Some(stage), Some(first)) = (quarantines, stages.first())
+        && !first.state.changelog
+        && first.state.backend != Backend::Redis
+    {
+        reader.refuse(
+            "stage",
+            format!(
+                "{:?} has on-failure = \"quarantine\", and what is parked is kept in the state of the first stage, \
+                 {:?}, which is lost with its host",
+                stage.name, first.name
+            ),
+            format!(
+                "write state = {{ changelog = true }} or state = {{ backend = \"redis\" }} in stage {:?}",
+                first.name
+            ),
+        );
+    }
+}
+
+/// `room`: what the state takes that they are kept in.
+pub(super) fn quarantine(reader: &mut Reader<'_>, quarantine: Quarantine, room: u64) {
+    if quarantine.bytes > room {
+        reader.refuse(
+            "bytes",
+            "is more than the max-bytes of the first stage's state, which they are kept in",
+            "lower it, or raise max-bytes there",
         );
     }
 }

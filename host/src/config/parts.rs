@@ -10,7 +10,7 @@ use super::quantity::{duration, percent, size};
 use super::read::{self, Reader};
 use super::{
     Backend, Config, Delivery, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure, Pipeline,
-    Plugins, Probation, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka, machine,
+    Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka, machine,
 };
 
 const KIB: u64 = 1 << 10;
@@ -119,6 +119,14 @@ fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
     let name = r.required("name", kind::name, "add name = \"...\"");
     let source = r.required("source", kind::topic, "add source = \"...\", the topic to read");
     let source = source.unwrap_or_default();
+    let dead_letter = r.has("dead-letter");
+    let stages = r.tables(
+        "stage",
+        "pipeline.stage",
+        "add a [[pipeline.stage]] with `plugin` below the pipeline",
+        |r, before| stage(r, before, &source, dead_letter),
+    );
+    let room = stages.first().map_or(u64::MAX, |stage| stage.state.max_bytes);
     let pipeline = Pipeline {
         name: name.unwrap_or_default(),
         start: r.get("start", choice(STARTS)).unwrap_or(Start::Earliest),
@@ -127,26 +135,33 @@ fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
         provenance: r.get("provenance", boolean).unwrap_or(false),
         max_out_of_orderness: r.get("max-out-of-orderness", duration(Duration::ZERO..=DAY)).unwrap_or(Duration::ZERO),
         idle_timeout: r.get("idle-timeout", duration(ms(100)..=DAY)),
-        stages: {
-            let dead_letter = r.has("dead-letter");
-            r.tables(
-                "stage",
-                "pipeline.stage",
-                "add a [[pipeline.stage]] with `plugin` below the pipeline",
-                |r, before| stage(r, before, &source, dead_letter),
-            )
-        },
+        quarantine: r.table("quarantine", |r| quarantine(r, room)),
+        stages,
         source,
     };
     check::pipeline(r, &pipeline, before);
     pipeline
 }
 
+/// `room`: what the state takes that they are kept in.
+fn quarantine(r: &mut Reader<'_>, room: u64) -> Quarantine {
+    let quarantine = Quarantine {
+        records: r.get("records", whole(1..=1_000_000)).unwrap_or(1_000),
+        bytes: r.get("bytes", size(KIB..=16 * GIB)).unwrap_or((16 * MIB).min(room)),
+    };
+    check::quarantine(r, quarantine, room);
+    quarantine
+}
+
 /// `dead_letter` tells whether the pipeline names a topic for dead letters.
 fn stage(r: &mut Reader<'_>, before: &[Stage], source: &str, dead_letter: bool) -> Stage {
     const ISOLATIONS: &[(&str, Isolation)] = &[("task", Isolation::Task), ("record", Isolation::Record)];
-    const POLICIES: &[(&str, OnFailure)] =
-        &[("dead-letter", OnFailure::DeadLetter), ("skip", OnFailure::Skip), ("hold", OnFailure::Hold)];
+    const POLICIES: &[(&str, OnFailure)] = &[
+        ("dead-letter", OnFailure::DeadLetter),
+        ("skip", OnFailure::Skip),
+        ("hold", OnFailure::Hold),
+        ("quarantine", OnFailure::Quarantine),
+    ];
     const LEVELS: &[(&str, Option<LogLevel>)] = &[
         ("off", None),
         ("error", Some(LogLevel::Error)),

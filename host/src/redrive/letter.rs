@@ -31,7 +31,10 @@ pub struct Letter {
     /// The source record's own.
     pub headers: Vec<Header>,
     pub pipeline: String,
+    /// Where it failed.
     pub stage: String,
+    /// Of a timer, where that is another one.
+    pub timer_stage: Option<String>,
     /// SHA-256 of the plugin's version.
     pub digest: String,
     /// The kind of failure.
@@ -72,6 +75,7 @@ impl Letter {
             headers: headers.iter().filter(|(name, _)| !name.starts_with(OURS)).cloned().collect(),
             pipeline: owned("pipeline")?,
             stage: owned("stage")?,
+            timer_stage: owned("timer-stage"),
             digest: owned("digest")?,
             error: owned("error")?,
             reason: owned("reason"),
@@ -87,6 +91,11 @@ impl Letter {
             Failed::Record(offset) => Some(offset),
             Failed::Timer(_) => None,
         }
+    }
+
+    /// The stage whose timer it is, if it is one.
+    pub fn timer_stage(&self) -> &str {
+        self.timer_stage.as_deref().unwrap_or(&self.stage)
     }
 
     /// The source record, as its pipeline first got it; none of a timer.

@@ -124,6 +124,7 @@ mod tests {
             headers: Vec::new(),
             pipeline: "p".into(),
             stage: "s".into(),
+            timer_stage: None,
             digest: String::new(),
             error: "trap".into(),
             reason: None,

@@ -1,12 +1,14 @@
 //! The cache of one stage for one topic partition.
 
 mod interval;
+mod parked;
 mod timers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lookup::{Found, Lookup};
+use super::parked::Quarantine;
 use super::store::{Entry, Origin, Page, StateError, StateStore};
 use super::timers::{Timers, is_reserved};
 
@@ -62,6 +64,7 @@ pub struct Cache {
     /// Whether the record that wrote an entry is remembered.
     origins: bool,
     timers: Timers,
+    quarantine: Quarantine,
     /// Event time of the stage, in milliseconds since the Unix epoch …
     watermark: Option<u64>,
     /// … and as of the last commit.
@@ -104,6 +107,7 @@ impl Cache {
             tracks,
             origins: tracks,
             timers: Timers::default(),
+            quarantine: Quarantine::default(),
             watermark: None,
             settled_watermark: None,
             interval: 1,

@@ -3,6 +3,7 @@
 mod entries;
 mod intervals;
 mod model;
+mod parked;
 mod scans;
 mod timers;
 
@@ -11,6 +12,7 @@ use super::{Cache, CacheLimits, MemoryStore, Page, StateError, StateStore};
 pub use entries::*;
 pub use intervals::*;
 pub use model::*;
+pub use parked::*;
 pub use scans::*;
 pub use timers::*;
 
@@ -95,6 +97,10 @@ macro_rules! conforms {
             no_plugin_sees_or_writes_what_is_the_host_s
             timers_count_as_bytes_of_the_cache
             timers_outlive_the_store_with_their_record_and_the_watermark
+            what_is_parked_is_found_by_its_record_key_in_order
+            what_is_parked_follows_undo_and_the_interval
+            what_is_parked_outlives_the_store_in_its_order
+            what_is_parked_meets_the_limits_and_no_plugin_sees_it
         }
     };
     (@ $name:ident, $make:expr; $($test:ident)*) => {

@@ -170,7 +170,7 @@ impl Opener {
             // Entries that are ahead of the offsets still stand in the
             // changelog: the next commit writes over them.
             cache.touch(opened.ahead)?;
-            cache.find_timers()?;
+            cache.find_own()?;
             Ok(cache)
         };
         match (stage.state.backend, &stores.disk, &stores.redis) {

@@ -9,6 +9,7 @@ mod plan;
 mod position;
 mod progress;
 mod provenance;
+mod quarantine;
 mod redriving;
 mod stage;
 mod tally;
@@ -165,6 +166,7 @@ impl Task {
             let concerned = pipeline.stages.iter().any(|stage| stage.plan.scope.plugin == version.plugin());
             if concerned {
                 self.redriving.hurry(index, now);
+                pipeline.release_all();
             }
             if let Some(waiting) = self.waiting.as_mut().filter(|waiting| concerned && waiting.pipeline == index) {
                 (waiting.attempts, waiting.due) = (0, Some(now));
@@ -283,7 +285,10 @@ impl Task {
         (self.rewound, self.at_end) = (true, false);
         self.redriving.roll_back();
         let failed = self.stages_mut().filter_map(|stage| stage.cache.roll_back().err()).last();
-        self.pipelines.iter_mut().for_each(Pipeline::find_time);
+        for pipeline in &mut self.pipelines {
+            pipeline.find_time();
+            pipeline.release_all();
+        }
         if let Some(error) = failed {
             self.broken = Some(error);
         }

@@ -7,6 +7,7 @@ use super::event_time::EventTime;
 use super::outputs::{Passed, Spent, address, fits, pass_on};
 use super::plan::{Plan, StagePlan};
 use super::provenance::{self, Cause};
+use super::quarantine::Releases;
 use super::stage::Stage;
 use super::unit::Unit;
 use super::{Context, Now};
@@ -22,6 +23,7 @@ pub struct Pipeline {
     pub plan: Arc<Plan>,
     pub stages: Vec<Stage>,
     pub time: EventTime,
+    pub releases: Releases,
     /// `plugin@digest` of each stage, for lineage headers.
     versions: String,
 }
@@ -29,9 +31,9 @@ pub struct Pipeline {
 /// How often a record was tried.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tried {
-    /// Since it came from the source, or was redriven.
+    /// Since it came from the source, was redriven or is released.
     pub attempts: u32,
-    /// Redriven: before it became the dead letter.
+    /// Before that: until it became a dead letter or was parked.
     pub before: u32,
     /// How often it was redriven, this time included.
     pub redriven: u32,
@@ -39,13 +41,10 @@ pub struct Tried {
 
 /// What became of a record in this pipeline.
 pub enum Settled {
+    /// It succeeded, or is where the policy wants it.
     Done,
     /// To be tried again at `due`, or, without, when a new version lands.
-    Wait {
-        attempts: u32,
-        due: Option<Instant>,
-        kind: &'static str,
-    },
+    Wait { attempts: u32, due: Option<Instant>, kind: &'static str },
     /// The state cannot go on; nothing became of the record.
     Broken(StateError),
 }
@@ -60,9 +59,10 @@ struct Failed {
 impl Pipeline {
     pub fn new(plan: Arc<Plan>, stages: Vec<Stage>) -> Pipeline {
         let time = EventTime::new(&plan, None);
-        let mut pipeline = Pipeline { plan, stages, time, versions: String::new() };
+        let mut pipeline = Pipeline { plan, stages, time, releases: Releases::default(), versions: String::new() };
         pipeline.name_versions();
         pipeline.find_time();
+        pipeline.release_all();
         pipeline
     }
 
@@ -85,7 +85,7 @@ impl Pipeline {
     }
 
     /// Tries `unit`, which has been `tried` before, and applies the failing
-    /// stage's policy.
+    /// stage's policy; parks it untried where others of its record key are parked.
     pub fn settle(
         &mut self,
         context: &Context,
@@ -94,6 +94,9 @@ impl Pipeline {
         mut tried: Tried,
         outputs: &mut Vec<Output>,
     ) -> Settled {
+        if self.stages[0].cache.is_quarantined(unit.record.key) && unit.parked.is_none() {
+            return self.park_behind(unit, tried, now);
+        }
         let mut fresh = false;
         loop {
             tried.attempts += 1;
@@ -107,7 +110,8 @@ impl Pipeline {
                 continue;
             }
             let settled = self.give_up(context, unit, now, tried, &failed, outputs);
-            if let (Settled::Done, Some((stage, timer))) = (&settled, unit.timer) {
+            // That of one that is parked was taken away when it was.
+            if let (Settled::Done, Some((stage, timer)), None) = (&settled, unit.timer, unit.parked) {
                 return self.leave_out(stage, timer, now);
             }
             return settled;
@@ -115,7 +119,7 @@ impl Pipeline {
     }
 
     /// A timer that failed for good does not fire again.
-    fn leave_out(&mut self, stage: usize, timer: &Timer, now: &Now) -> Settled {
+    pub(super) fn leave_out(&mut self, stage: usize, timer: &Timer, now: &Now) -> Settled {
         let cache = &mut self.stages[stage].cache;
         cache.begin(now.wall_ms, timer.record_key.as_deref());
         let taken = cache.take_timer(timer);
@@ -201,6 +205,7 @@ impl Pipeline {
         outputs: &mut Vec<Output>,
     ) -> Settled {
         let (plan, record) = (self.plan.clone(), &unit.record);
+        let of_timer = unit.timer.map(|(index, _)| self.stages[index].plan.clone());
         let stage = &mut self.stages[*stage];
         let (kind, attempts) = (failure.kind(), tried.attempts);
         let wait = |due| Settled::Wait { attempts, due, kind };
@@ -218,29 +223,31 @@ impl Pipeline {
             return wait(Some(now.instant + backoff(&stage.plan.retry, attempts)));
         }
         stage.keep_capsule();
-        match (stage.plan.on_failure, &plan.dead_letter) {
+        let failing = stage.plan.clone();
+        let cause = || Cause {
+            pipeline: &plan.name,
+            stage: &failing.scope.stage,
+            timer_stage: of_timer.as_ref().map(|plan| &*plan.scope.stage),
+            digest: stage.version.digest().to_string(),
+            kind,
+            reason: reason(failure, stage.refused),
+            attempts: tried.before + attempts,
+            redriven: tried.redriven,
+            at_ms: now.wall_ms,
+        };
+        match (failing.on_failure, &plan.dead_letter) {
             (OnFailure::Skip, _) => {
                 stage.tally.skipped += 1;
                 Settled::Done
             }
             (OnFailure::DeadLetter, Some(topic)) => {
-                let cause = Cause {
-                    pipeline: &plan.name,
-                    stage: &stage.plan.scope.stage,
-                    digest: stage.version.digest().to_string(),
-                    kind,
-                    reason: reason(failure, stage.refused),
-                    attempts: tried.before + attempts,
-                    redriven: tried.redriven,
-                    at_ms: now.wall_ms,
-                };
                 let letter = Output {
                     topic: topic.clone(),
                     partition: None,
                     timestamp: record.timestamp,
                     key: record.key.map(<[u8]>::to_vec),
                     value: record.value.map(<[u8]>::to_vec),
-                    headers: provenance::dead_letter(unit, &cause),
+                    headers: provenance::dead_letter(unit, &cause()),
                 };
                 if let Err(failure) = fits(&letter, context.topics.get(topic)) {
                     tell(&stage.plan, unit, &failure, None, attempts);
@@ -249,6 +256,10 @@ impl Pipeline {
                 stage.tally.dead_letter(kind);
                 outputs.push(letter);
                 Settled::Done
+            }
+            (OnFailure::Quarantine, _) => {
+                let cause = cause();
+                self.park(unit, &cause, attempts)
             }
             (OnFailure::DeadLetter | OnFailure::Hold, _) => wait(None),
         }

@@ -27,6 +27,8 @@ pub struct Plan {
     pub max_out_of_orderness: u64,
     /// Without a record for so long, event time goes on by the clock.
     pub idle_timeout: Option<Duration>,
+    /// What one task parks at most.
+    pub quarantine: config::Quarantine,
     pub stages: Vec<Arc<StagePlan>>,
 }
 
@@ -62,6 +64,7 @@ impl Plan {
             provenance: pipeline.provenance,
             max_out_of_orderness: u64::try_from(pipeline.max_out_of_orderness.as_millis()).unwrap_or(u64::MAX),
             idle_timeout: pipeline.idle_timeout,
+            quarantine: pipeline.quarantine,
             stages: pipeline
                 .stages
                 .iter()

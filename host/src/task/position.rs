@@ -2,7 +2,7 @@
 
 /// What begins the metadata of an offset that this host committed.
 const MARK: &str = "gregor1";
-/// What begins the word that counts redriven dead letters.
+/// What begins the word that counts redriven dead letters and what was parked.
 const REDRIVEN: &str = "redriven=";
 /// What begins the word that counts timers.
 const TIMERS: &str = "timers=";
@@ -15,8 +15,9 @@ pub struct Position {
     /// The offset after the last record that every pipeline is done with.
     pub next: i64,
     pub begun: Option<Begun>,
-    /// Dead letters that were redriven. Their commits move no offset, and what
-    /// they did to the state must be told from what stood there before.
+    /// Dead letters that were redriven, and what was parked and is put through
+    /// again. Their commits move no offset, and what they did to the state must be
+    /// told from what stood there before.
     pub redriven: u64,
     /// Timers that fired, for the same reason.
     pub timers: u64,
@@ -45,8 +46,8 @@ impl Position {
 
     /// Up to where the pipeline with this index is, as its stores count: the
     /// next offset, and what changed the state without moving it: dead letters
-    /// redriven, timers, migrations. Each commit that may have changed an entry
-    /// moves it forward.
+    /// redriven, parked records released, timers, migrations. Each commit that may
+    /// have changed an entry moves it forward.
     pub fn of_pipeline(&self, index: usize) -> i64 {
         let next = match self.begun {
             Some(begun) if index < begun.pipelines => begun.offset + 1,

@@ -9,8 +9,10 @@ use crate::record::Header;
 pub const TIMER_DOMAIN: &str = "gregor-timer-domain";
 /// … its name, on dead letters only, as it may hold a key …
 const TIMER_NAME: &str = "gregor-timer-name";
-/// … and its time, milliseconds since the Unix epoch.
+/// … its time, milliseconds since the Unix epoch …
 pub const TIMER_AT: &str = "gregor-timer-at";
+/// … and on dead letters its stage, where what it gave failed in a later one.
+pub const TIMER_STAGE: &str = "gregor-timer-stage";
 
 /// Sets `name`, in place of an earlier one: a record may have come through
 /// another pipeline of ours.
@@ -21,13 +23,13 @@ fn set(headers: &mut Vec<Header>, name: &str, value: impl ToString) {
 
 /// Where the source record stands, or which timer it was.
 fn set_source(headers: &mut Vec<Header>, source: &Unit<'_>) {
-    let Unit { record, timer } = source;
+    let Unit { record, timer, .. } = source;
     set(headers, "gregor-topic", record.topic);
     set(headers, "gregor-partition", record.partition);
     match timer {
         None => {
             // Of an earlier pipeline's.
-            headers.retain(|(name, _)| ![TIMER_DOMAIN, TIMER_NAME, TIMER_AT].contains(&name.as_str()));
+            headers.retain(|(name, _)| ![TIMER_DOMAIN, TIMER_NAME, TIMER_AT, TIMER_STAGE].contains(&name.as_str()));
             set(headers, "gregor-offset", record.offset);
         }
         Some((_, timer)) => {
@@ -46,10 +48,12 @@ pub fn set_lineage(headers: &mut Vec<Header>, source: &Unit<'_>, worker: &str, v
     set(headers, "gregor-versions", versions);
 }
 
-/// Why a record or a timer became a dead letter.
+/// Why a record or a timer became a dead letter, or is parked.
 pub struct Cause<'a> {
     pub pipeline: &'a str,
     pub stage: &'a str,
+    /// The stage of a timer.
+    pub timer_stage: Option<&'a str>,
     pub digest: String,
     pub kind: &'static str,
     /// The same in words, with the numbers of a limit; none of the guest's.
@@ -67,6 +71,9 @@ pub fn dead_letter(source: &Unit<'_>, cause: &Cause<'_>) -> Vec<Header> {
     set_source(&mut headers, source);
     if let Some((_, timer)) = source.timer {
         set(&mut headers, TIMER_NAME, timer.name());
+    }
+    if let Some(stage) = cause.timer_stage.filter(|stage| *stage != cause.stage) {
+        set(&mut headers, TIMER_STAGE, stage);
     }
     set(&mut headers, "gregor-pipeline", cause.pipeline);
     set(&mut headers, "gregor-stage", cause.stage);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::pipeline::{Settled, Tried};
-use super::unit::{Place, Unit};
+use super::unit::Place;
 use super::{Context, Now, Plan, Progress, Task};
 use crate::record::Output;
-use crate::redrive::{Failed, Request, Requests};
+use crate::redrive::{Request, Requests};
 
 /// What a task knows of its pipelines' redrives.
 #[derive(Default)]
@@ -41,6 +41,13 @@ impl Redriving {
     pub fn hurry(&mut self, pipeline: usize, now: Instant) {
         if let Some(waiting) = self.waiting.get_mut(&pipeline) {
             (waiting.attempts, waiting.due) = (0, Some(now));
+        }
+    }
+
+    /// There may be room in the quarantine: what is held is tried once more.
+    pub fn try_held(&mut self, pipeline: usize, now: Instant) {
+        if let Some(waiting) = self.waiting.get_mut(&pipeline).filter(|waiting| waiting.due.is_none()) {
+            waiting.due = Some(now);
         }
     }
 
@@ -92,11 +99,7 @@ impl Task {
         };
         let pipeline = &mut self.pipelines[index];
         let at = Place { topic: &self.id.topic, partition: self.id.partition, offset: self.position.next };
-        let unit = match (&letter.failed, letter.record()) {
-            (Failed::Timer(timer), _) => pipeline.stage_for(&letter.stage).map(|stage| Unit::timer(stage, timer, at)),
-            (Failed::Record(_), record) => record.as_ref().map(Unit::of),
-        };
-        let Some(unit) = unit else {
+        let Some(unit) = pipeline.unit_of(letter, at) else {
             // Until a version comes that takes it.
             self.redriving.waiting.insert(index, Waiting { key, attempts: 0, due: None });
             return Progress::Waits;

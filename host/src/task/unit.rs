@@ -10,11 +10,13 @@ pub struct Unit<'a> {
     /// record that scheduled it, and the offset of the record that comes next.
     pub record: Record<'a>,
     pub timer: Option<(usize, &'a Timer)>,
+    /// The entry that it is parked under, where it comes from there.
+    pub parked: Option<&'a str>,
 }
 
 impl<'a> Unit<'a> {
     pub fn of(record: &Record<'a>) -> Unit<'a> {
-        Unit { record: *record, timer: None }
+        Unit { record: *record, timer: None, parked: None }
     }
 
     /// A timer of the stage with this index.
@@ -28,7 +30,7 @@ impl<'a> Unit<'a> {
             value: None,
             headers: &[],
         };
-        Unit { record, timer: Some((stage, timer)) }
+        Unit { record, timer: Some((stage, timer)), parked: None }
     }
 
     /// The stage that it begins at.

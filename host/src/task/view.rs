@@ -120,13 +120,17 @@ pub struct StageView {
     pub bytes: u64,
     /// Timers that wait.
     pub timers: u64,
+    /// Records and timers that are parked, all of them with the pipeline's first stage …
+    pub quarantined_records: u64,
+    /// … and record keys of which something is parked.
+    pub quarantined_keys: u64,
     /// Event time, milliseconds since the Unix epoch; none where no record had a timestamp.
     pub watermark: Option<u64>,
 }
 
 impl StageView {
     fn of(stage: &Stage) -> StageView {
-        let scope = &stage.plan.scope;
+        let (scope, parked) = (&stage.plan.scope, stage.cache.parked());
         StageView {
             pipeline: scope.pipeline.clone(),
             stage: scope.stage.clone(),
@@ -135,6 +139,8 @@ impl StageView {
             entries: stage.cache.len(),
             bytes: stage.cache.bytes(),
             timers: stage.cache.pending(),
+            quarantined_records: parked.records,
+            quarantined_keys: parked.keys,
             watermark: stage.cache.watermark(),
         }
     }

@@ -12,6 +12,7 @@ mod offsets;
 mod pause;
 mod publish;
 mod redrive;
+mod release;
 mod restore;
 mod sender;
 mod shared;
@@ -76,6 +77,8 @@ pub struct Worker {
     halted: bool,
     /// When dead letters to redrive are looked for again.
     redrive_at: Instant,
+    /// When parked records are looked for again.
+    release_at: Instant,
     /// When timers of partitions without records are looked for again.
     timers_at: Instant,
     tasks: HashMap<TopicPartition, Task, foldhash::fast::RandomState>,
@@ -147,6 +150,7 @@ impl Worker {
             paused: HashSet::new(),
             halted: false,
             redrive_at: Instant::now(),
+            release_at: Instant::now(),
             timers_at: Instant::now(),
             tasks: HashMap::default(),
             outputs: Vec::new(),
@@ -227,6 +231,7 @@ impl Worker {
             self.migrate_due(now)?;
             self.retry_due(now)?;
             self.fire_due(now)?;
+            self.release(now)?;
             self.redrive(now)?;
         }
         if self.committer.due(now.instant) {

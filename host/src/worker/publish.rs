@@ -31,7 +31,8 @@ impl Worker {
         for task in self.tasks.values_mut() {
             let mut view = task.view(self.index);
             view.end = member.end(&task.id.topic, task.id.partition);
-            if view.state == PartitionState::Running && self.shared.passes_bound(&task.id, view.position) {
+            let done = self.shared.passes_bound(&task.id, view.position) && !task.is_releasing();
+            if view.state == PartitionState::Running && done {
                 view.state = PartitionState::Finished;
             }
             views.insert(task.id.clone(), view);

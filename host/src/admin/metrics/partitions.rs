@@ -65,6 +65,20 @@ impl Collector for Partitions {
         for (id, stage) in self.stages() {
             pending.encode_family(&cache(id, &id.partition.to_string(), stage))?.encode_gauge(&stage.timers)?;
         }
+        let help = "Records and timers that are parked, for each partition; all are with the pipeline's first stage.";
+        let mut records = encoder.encode_descriptor("quarantined_records", help, None, MetricType::Gauge)?;
+        for (id, stage) in self.stages() {
+            let partition = id.partition.to_string();
+            let labels = cache(id, &partition, stage);
+            records.encode_family(&labels)?.encode_gauge(&stage.quarantined_records)?;
+        }
+        let help = "Record keys of which something is parked, for each partition.";
+        let mut keys = encoder.encode_descriptor("quarantined_keys", help, None, MetricType::Gauge)?;
+        for (id, stage) in self.stages() {
+            let partition = id.partition.to_string();
+            let labels = cache(id, &partition, stage);
+            keys.encode_family(&labels)?.encode_gauge(&stage.quarantined_keys)?;
+        }
         let help = "Event time of a stage in seconds since the Unix epoch, for each partition that has one.";
         let mut watermarks = encoder.encode_descriptor("watermark_seconds", help, None, MetricType::Gauge)?;
         for (id, stage) in self.stages() {

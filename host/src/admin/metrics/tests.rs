@@ -199,6 +199,8 @@ fn partitions_are_read_from_their_views() {
     let labels = "{pipeline=\"locations\",stage=\"last-location\",topic=\"locations\",partition=\"2\"}";
     assert_eq!(read[&format!("gregor_state_entries{labels}")], 3.0);
     assert_eq!(read[&format!("gregor_state_bytes{labels}")], 500.0);
+    assert_eq!(read[&format!("gregor_quarantined_records{labels}")], 3.0);
+    assert_eq!(read[&format!("gregor_quarantined_keys{labels}")], 1.0);
 }
 
 #[test]

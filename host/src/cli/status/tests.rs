@@ -37,9 +37,12 @@ fn tables_show_partitions_and_plugins() {
         shown.lines().next().unwrap().ends_with("workers 2, lag -, standby copies 1 (12 records behind)"),
         "{shown}"
     );
-    assert_eq!(lines[1], ["topic", "partition", "worker", "state", "position", "committed", "lag", "entries"]);
-    assert_eq!(lines[2], ["locations", "2", "0", "running", "100", "90", "42", "7"]);
-    assert_eq!(lines[3], ["locations", "10", "1", "held", "(trap)", "7", "-", "-", "0"]);
+    assert_eq!(
+        lines[1],
+        ["topic", "partition", "worker", "state", "position", "committed", "lag", "entries", "parked"]
+    );
+    assert_eq!(lines[2], ["locations", "2", "0", "running", "100", "90", "42", "7", "7", "(3", "keys)"]);
+    assert_eq!(lines[3], ["locations", "10", "1", "held", "(trap)", "7", "-", "-", "0", "0"]);
     assert_eq!(lines[4], ["plugin", "digest", "since"]);
     assert_eq!(lines[5], ["last-location", "0123456789ab", "2027-01-15T08:00:00Z"]);
     assert_eq!(lines[6].join(" "), "The last version of last-location was refused: bad [2J");

@@ -88,6 +88,47 @@ fn limits_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn a_quarantine_is_kept_where_it_outlives_its_host() {
+    let policy = "on-failure = \"quarantine\"";
+    let told = |stage: &str, first: &str| {
+        format!(
+            "gregor.toml:7: pipeline.p.stage: \"{stage}\" has on-failure = \"quarantine\", and what is parked is kept in the \
+             state of the first stage, \"{first}\", which is lost with its host; write state = {{ changelog = true }} or \
+             state = {{ backend = \"redis\" }} in stage \"{first}\""
+        )
+    };
+    assert_eq!(problem(&with_stage(policy)), told("s", "s"));
+    assert_eq!(problem(&with_stage(&format!("{policy}\nstate = {{ backend = \"disk\" }}"))), told("s", "s"));
+    let config = accepted(&with_stage(&format!("{policy}\nstate = {{ changelog = true }}")), &[]);
+    let pipeline = &config.pipelines[0];
+    assert_eq!(pipeline.stages[0].on_failure, OnFailure::Quarantine);
+    assert_eq!(pipeline.quarantine, Quarantine { records: 1_000, bytes: 16 << 20 });
+    let redis = with_table("[redis]\nurl = \"redis://host\"") + policy + "\nstate = { backend = \"redis\" }\n";
+    accepted(&redis, &[]);
+    // The first stage keeps what any of them parks.
+    let second =
+        |first: &str, own: &str| with_stage(&format!("{first}\n[[pipeline.stage]]\nplugin = \"t\"\n{policy}\n{own}"));
+    assert_eq!(problem(&second("", "state = { changelog = true }")), told("t", "s"));
+    accepted(&second("state = { changelog = true }", ""), &[]);
+}
+
+#[test]
+fn a_quarantine_has_bounds_that_its_state_takes() {
+    let bounds = |lines: &str, state: &str| with_pipeline(lines) + state;
+    let config = accepted(&bounds("quarantine = { records = 5, bytes = \"2MiB\" }", ""), &[]);
+    assert_eq!(config.pipelines[0].quarantine, Quarantine { records: 5, bytes: 2 << 20 });
+    let config = accepted(&bounds("", "state = { max-bytes = \"1MiB\" }"), &[]);
+    assert_eq!(config.pipelines[0].quarantine.bytes, 1 << 20);
+    assert_eq!(
+        problem(&bounds("quarantine = { bytes = \"2MiB\" }", "state = { max-bytes = \"1MiB\" }")),
+        "gregor.toml:7: pipeline.p.quarantine.bytes: is more than the max-bytes of the first stage's state, which they \
+         are kept in; lower it, or raise max-bytes there"
+    );
+    let line = problem(&bounds("quarantine = { records = 0 }", ""));
+    assert!(line.starts_with("gregor.toml:7: pipeline.p.quarantine.records: 0 is out of range"), "{line}");
+}
+
+#[test]
 fn kafka_properties_are_judged_by_gregor_and_by_the_client() {
     for key in [
         "group.id",

@@ -1,19 +1,20 @@
-//! Timers and event time, kept as entries of the host's own.
+//! Timers and event time, kept as entries of the host's own; what finds all of them.
 
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{Cache, CacheError, MAX_SCAN_BYTES, MAX_SCAN_ENTRIES};
+use crate::state::parked::Slot;
 use crate::state::store::{Entry, Origin, Page, StateError};
 use crate::state::timers::{self, Domain, MAX_NAME, RESERVED_PREFIX, Timer, WATERMARK};
 
 impl Cache {
-    /// Finds the timers and the watermark among the entries of a store that was
-    /// opened; to be called before anything else.
+    /// Finds the timers, the watermark and what is parked among the entries of a
+    /// store that was opened; to be called before anything else.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn find_timers(&mut self) -> Result<(), StateError> {
+    pub fn find_own(&mut self) -> Result<(), StateError> {
         let mut after: Option<String> = None;
         loop {
             let (limit, bytes) = (MAX_SCAN_ENTRIES, MAX_SCAN_BYTES);
@@ -26,7 +27,9 @@ impl Cache {
                     self.watermark = timers::time(&entry);
                     self.settled_watermark = self.watermark;
                 }
-                self.timers.replace(&Arc::from(key), None, timers::time(&entry));
+                let (key, slot) = (Arc::from(&*key), Slot::of(&key, &entry));
+                self.timers.replace(&key, None, timers::time(&entry));
+                self.quarantine.replace(&key, None, slot);
             }
         }
     }
@@ -37,14 +40,15 @@ impl Cache {
     }
 
     /// Every write of the store goes through here or [`Cache::remove`]: the
-    /// index of timers follows.
+    /// indexes of timers and of what is parked follow.
     pub(super) fn put(&mut self, key: &str, entry: Entry) -> Result<(Arc<str>, Option<Entry>), StateError> {
         if !timers::is_reserved(key) {
             return self.store.put(key, entry);
         }
-        let after = timers::time(&entry);
+        let (after, slot) = (timers::time(&entry), Slot::of(key, &entry));
         let (key, previous) = self.store.put(key, entry)?;
         self.timers.replace(&key, previous.as_ref().and_then(timers::time), after);
+        self.quarantine.replace(&key, previous.as_ref().and_then(|entry| Slot::of(&key, entry)), slot);
         Ok((key, previous))
     }
 
@@ -54,6 +58,7 @@ impl Cache {
             && timers::is_reserved(key)
         {
             self.timers.replace(key, timers::time(entry), None);
+            self.quarantine.replace(key, Slot::of(key, entry), None);
         }
         Ok(removed)
     }

@@ -116,7 +116,7 @@ pub fn timers_outlive_the_store_with_their_record_and_the_watermark(mut backend:
         drop(cache);
         cache = backend.cache(1);
         assert_eq!(cache.pending(), 0, "not looked for yet");
-        cache.find_timers().unwrap();
+        cache.find_own().unwrap();
     }
     assert_eq!((cache.pending(), cache.watermark()), (3, Some(9)));
     assert_eq!(due(&mut cache, EVENT, u64::MAX), named(&[(10, "a"), (30, "of-none")]));

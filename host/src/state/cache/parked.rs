@@ -1,0 +1,71 @@
+//! Records and timers that are parked, kept as entries of the host's own.
+
+use std::sync::Arc;
+
+use super::{Cache, CacheError};
+use crate::state::parked::Parked;
+use crate::state::store::{Entry, StateError};
+
+impl Cache {
+    /// Whether something of this record key is parked.
+    pub fn is_quarantined(&self, record_key: Option<&[u8]>) -> bool {
+        self.quarantine.holds(record_key)
+    }
+
+    /// Parks the record in work, of this source partition, as `value`: behind
+    /// all that is parked.
+    ///
+    /// # Errors
+    /// [`CacheError::ValueTooLarge`], [`CacheError::QuotaExceeded`] or
+    /// [`CacheError::Store`].
+    pub fn park(&mut self, partition: i32, value: Vec<u8>) -> Result<(), CacheError> {
+        // Its record key goes along, in the changelog in a header.
+        let beside = self.record_key.as_ref().map_or(0, Vec::len);
+        if (value.len() + beside) as u64 > self.limits.value {
+            return Err(CacheError::ValueTooLarge(self.limits.value));
+        }
+        self.write(&self.quarantine.next_key(partition), value, None)
+    }
+
+    /// Puts another value in the place of what is parked under `key`.
+    ///
+    /// # Errors
+    /// As [`Cache::park`].
+    pub fn park_again(&mut self, key: &str, value: Vec<u8>) -> Result<(), CacheError> {
+        self.write(key, value, None)
+    }
+
+    /// What is parked under `key`; nothing where it is no more.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn parked_under(&mut self, key: &str) -> Result<Option<&Entry>, StateError> {
+        self.store.get(key)
+    }
+
+    /// Takes away what is parked under `key`, in the record in work.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn unpark(&mut self, key: &str) -> Result<(), StateError> {
+        let removed = self.remove(key)?;
+        self.undo.extend(removed.map(|(key, entry)| (key, Some(entry))));
+        Ok(())
+    }
+
+    /// The entry of each record key that was parked first, and those of all
+    /// records without a key.
+    pub fn heads(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.quarantine.heads()
+    }
+
+    /// The entry of a record key that was parked first.
+    pub fn head(&self, record_key: &[u8]) -> Option<&Arc<str>> {
+        self.quarantine.head(record_key)
+    }
+
+    /// How much is parked.
+    pub fn parked(&self) -> Parked {
+        self.quarantine.parked()
+    }
+}
