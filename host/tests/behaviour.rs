@@ -53,6 +53,8 @@ mod growth_of_hosts;
 mod growth_of_topics;
 #[path = "behaviour/hostile.rs"]
 mod hostile;
+#[path = "behaviour/hostile_neighbours.rs"]
+mod hostile_neighbours;
 #[path = "behaviour/keyvalue.rs"]
 mod keyvalue;
 #[path = "behaviour/kills.rs"]

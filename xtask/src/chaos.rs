@@ -86,7 +86,7 @@ impl Scenario {
             Scenario::LargeState => "large_state::",
             Scenario::Swaps => "swaps::",
             Scenario::Flink => "flink::",
-            Scenario::Hostile => "hostile::",
+            Scenario::Hostile => "hostile",
             Scenario::Languages => "languages::many_records",
             Scenario::Fuzz => "fuzz::",
         }

@@ -30,7 +30,7 @@ use crate::worker;
 #[derive(Parser)]
 #[command(version, propagate_version = true, after_help = EXAMPLES)]
 pub struct Cli {
-    /// What the host logs, to standard error: a level, or tracing's directives
+    /// What the host logs, to standard error: a level, or levels by target, with commas
     /// [default: info,librdkafka=warn; for the demo, plugin and state warn,librdkafka=error]
     #[arg(long, global = true, env = "GREGOR_LOG", value_name = "FILTER")]
     log: Option<String>,

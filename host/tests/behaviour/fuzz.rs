@@ -14,7 +14,7 @@ use crate::support::{Chance, Settings, plugin};
 
 /// Runs `case` for as long as the settings say; how often.
 fn fuzz(mut case: impl FnMut(&mut Chance)) -> u64 {
-    let settings = Settings::or(0, 10);
+    let settings = Settings::or(0, 60);
     let (mut chance, since, mut cases) = (settings.chance(), Instant::now(), 0);
     while since.elapsed() < Duration::from_secs(settings.rounds) {
         case(&mut chance);
