@@ -212,9 +212,8 @@ pub struct Pipeline {
 pub struct Quarantine {
     /// Most records and timers: 1 to 1,000,000. Default: 1,000.
     pub records: u64,
-    /// Most bytes, of keys and values of their entries: 1 KiB to 16 GiB, and not
-    /// above the first stage's `max_bytes`. Default: 16 MiB, or `max_bytes` where
-    /// that is less.
+    /// Most bytes, of keys and values of their entries: 1 KiB to 16 GiB, on top of
+    /// the first stage's `max_bytes`. Default: 16 MiB.
     pub bytes: u64,
 }
 

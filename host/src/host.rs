@@ -23,7 +23,7 @@ use crate::plugin::{CodeFolder, Engine};
 use crate::record::TopicPartition;
 use crate::redrive::{Follower, Requests};
 use crate::state::{Copies, Standby, Stores};
-use crate::task::{Context, Plan, Standings, Versions};
+use crate::task::{Context, PartitionState, Plan, Standings, Versions};
 use crate::topics::{self, Topics};
 use crate::worker::{self, Command, Member, SenderContext, Shared, Worker};
 
@@ -246,7 +246,8 @@ impl Host {
         }
     }
 
-    /// Whether the group, other hosts included, has committed up to every bound.
+    /// Whether the group, other hosts included, has committed up to every bound,
+    /// and nothing that is parked is on its way here.
     fn bound_reached(&self) -> bool {
         let (Some(bounds), Some(probe)) = (&self.shared.bounds, &self.probe) else { return false };
         let mut asked = TopicPartitionList::with_capacity(bounds.len());
@@ -254,11 +255,16 @@ impl Host {
             asked.add_partition(&id.topic, id.partition);
         }
         let Ok(committed) = probe.committed_offsets(asked, Duration::from_secs(5)) else { return false };
-        committed.elements().iter().all(|element| {
+        let reached = committed.elements().iter().all(|element| {
             let id = TopicPartition::new(element.topic(), element.partition());
             let end = bounds.get(&id).copied().unwrap_or_default();
             matches!(element.offset(), Offset::Offset(offset) if offset >= end)
-        })
+        });
+        // Offsets say nothing of what is parked: that is released once its partition
+        // is open here, which takes a member of the group.
+        let Shared { health, views, .. } = &*self.shared;
+        let opening = || views.iter().any(|view| view.state == PartitionState::Restoring || view.releasing);
+        reached && health.joined_all() && !opening()
     }
 
     /// Lets every worker finish its record, commit and leave the group.

@@ -92,6 +92,7 @@ pub fn views() -> Views {
             end: None,
             remaining: None,
             stages: vec![stage("last-location", 0, 0)],
+            releasing: false,
         },
     );
     views.insert(
@@ -106,6 +107,7 @@ pub fn views() -> Views {
             end: Some(142),
             remaining: None,
             stages: vec![stage("last-location", 3, 500), stage("key-by", 4, 11)],
+            releasing: false,
         },
     );
     views

@@ -70,6 +70,11 @@ impl Health {
         }
     }
 
+    /// Whether every worker has been a member of the group.
+    pub fn joined_all(&self) -> bool {
+        self.0.iter().all(|worker| worker.joined.load(Relaxed))
+    }
+
     /// Whether any broker answers `worker`.
     pub fn brokers(&self, worker: usize, answering: bool) {
         if let Some(worker) = self.0.get(worker) {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::read::Reader;
-use super::{Backend, Config, Delivery, Guarantee, OnFailure, Pipeline, Quarantine, Redis, Retry, Stage, State};
+use super::{Backend, Config, Delivery, Guarantee, OnFailure, Pipeline, Redis, Retry, Stage, State};
 
 /// Largest value that Redis takes.
 const MAX_REDIS_VALUE: u64 = 512 << 20;
@@ -193,17 +193,6 @@ fn parked_survive(reader: &mut Reader<'_>, stages: &[Stage]) {
                 "write state = {{ changelog = true }} or state = {{ backend = \"redis\" }} in stage {:?}",
                 first.name
             ),
-        );
-    }
-}
-
-/// `room`: what the state takes that they are kept in.
-pub(super) fn quarantine(reader: &mut Reader<'_>, quarantine: Quarantine, room: u64) {
-    if quarantine.bytes > room {
-        reader.refuse(
-            "bytes",
-            "is more than the max-bytes of the first stage's state, which they are kept in",
-            "lower it, or raise max-bytes there",
         );
     }
 }

@@ -126,7 +126,6 @@ fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
         "add a [[pipeline.stage]] with `plugin` below the pipeline",
         |r, before| stage(r, before, &source, dead_letter),
     );
-    let room = stages.first().map_or(u64::MAX, |stage| stage.state.max_bytes);
     let pipeline = Pipeline {
         name: name.unwrap_or_default(),
         start: r.get("start", choice(STARTS)).unwrap_or(Start::Earliest),
@@ -135,7 +134,7 @@ fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
         provenance: r.get("provenance", boolean).unwrap_or(false),
         max_out_of_orderness: r.get("max-out-of-orderness", duration(Duration::ZERO..=DAY)).unwrap_or(Duration::ZERO),
         idle_timeout: r.get("idle-timeout", duration(ms(100)..=DAY)),
-        quarantine: r.table("quarantine", |r| quarantine(r, room)),
+        quarantine: r.table("quarantine", quarantine),
         stages,
         source,
     };
@@ -143,14 +142,11 @@ fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
     pipeline
 }
 
-/// `room`: what the state takes that they are kept in.
-fn quarantine(r: &mut Reader<'_>, room: u64) -> Quarantine {
-    let quarantine = Quarantine {
+fn quarantine(r: &mut Reader<'_>) -> Quarantine {
+    Quarantine {
         records: r.get("records", whole(1..=1_000_000)).unwrap_or(1_000),
-        bytes: r.get("bytes", size(KIB..=16 * GIB)).unwrap_or((16 * MIB).min(room)),
-    };
-    check::quarantine(r, quarantine, room);
-    quarantine
+        bytes: r.get("bytes", size(KIB..=16 * GIB)).unwrap_or(16 * MIB),
+    }
 }
 
 /// `dead_letter` tells whether the pipeline names a topic for dead letters.

@@ -23,7 +23,7 @@ const MAX_SCAN_BYTES: usize = 1 << 20;
 /// Bounds of one cache.
 #[derive(Clone, Copy, Debug)]
 pub struct CacheLimits {
-    /// Bytes of all keys and values.
+    /// Bytes of all keys and values, but of what is parked.
     pub bytes: u64,
     /// Bytes of one value.
     pub value: u64,
@@ -87,7 +87,7 @@ pub struct Cache {
 pub struct Seen {
     /// What stood under each key that the call touched, before it did.
     pub entries: BTreeMap<String, Option<Entry>>,
-    /// Bytes of all keys and values when it began.
+    /// Bytes of all keys and values when it began, but of what is parked.
     pub bytes: u64,
     /// Event time of the stage, in milliseconds since the Unix epoch.
     pub watermark: Option<u64>,
@@ -125,7 +125,7 @@ impl Cache {
 
     /// Notes what the next call finds, in place of what was noted before.
     pub fn note(&mut self) {
-        let (bytes, watermark) = (self.store.bytes(), self.watermark);
+        let (bytes, watermark) = (self.own_bytes(), self.watermark);
         self.seen = Some(Box::new(Seen { entries: BTreeMap::new(), bytes, watermark }));
     }
 
@@ -308,9 +308,14 @@ impl Cache {
         self.see(key)?;
         let added = (key.len() + value.len()) as u64;
         // Replacing a value frees its bytes; asked only near the limit.
-        if self.store.bytes() + added > self.limits.bytes && self.bytes_after(key, added)? > self.limits.bytes {
+        if self.own_bytes() + added > self.limits.bytes && self.bytes_after(key, added)? > self.limits.bytes {
             return Err(CacheError::QuotaExceeded(self.limits.bytes));
         }
+        Ok(self.insert(key, value, expires_at)?)
+    }
+
+    /// Puts an entry that the record in work writes, whatever the limits are.
+    fn insert(&mut self, key: &str, value: Vec<u8>, expires_at: Option<u64>) -> Result<(), StateError> {
         let origin = match self.origins {
             true if self.migrating => self.store.get(key)?.map_or(Origin::Null, |entry| entry.origin.clone()),
             true => Origin::of(self.record_key.as_deref(), key),
@@ -325,7 +330,13 @@ impl Cache {
     fn bytes_after(&mut self, key: &str, added: u64) -> Result<u64, StateError> {
         // An expired entry that was not removed still stands there.
         let freed = self.store.get(key)?.map_or(0, |entry| key.len() + entry.value.len());
-        Ok(self.store.bytes() + added - freed as u64)
+        Ok(self.own_bytes() + added - freed as u64)
+    }
+
+    /// What counts against the quota: healthy records are not to fail for those
+    /// that are parked, which have bounds of their own.
+    fn own_bytes(&self) -> u64 {
+        self.store.bytes().saturating_sub(self.quarantine.parked().bytes)
     }
 
     /// Number of entries, expired ones not yet swept included.

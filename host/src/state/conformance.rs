@@ -100,7 +100,8 @@ macro_rules! conforms {
             what_is_parked_is_found_by_its_record_key_in_order
             what_is_parked_follows_undo_and_the_interval
             what_is_parked_outlives_the_store_in_its_order
-            what_is_parked_meets_the_limits_and_no_plugin_sees_it
+            what_is_parked_meets_the_limit_of_a_value_and_no_plugin_sees_it
+            what_is_parked_takes_no_room_from_the_plugin
         }
     };
     (@ $name:ident, $make:expr; $($test:ident)*) => {

@@ -28,7 +28,7 @@ pub use line::Line;
 pub use lookup::{Found, Looked, Lookup, MAX_ENTRIES, Placed, Wanted};
 pub use memory::MemoryStore;
 pub use open::{At, DISK_FOLDER, OpenError, Opener, Stores};
-pub use parked::Parked;
+pub use parked::{Parked, is_parked};
 pub use standby::{Copies, Standby};
 pub use store::{Checkpoint, Commit, Entry, Origin, Page, StateError, StateStore, StoreId};
 pub use timers::{Domain, RESERVED, Timer};

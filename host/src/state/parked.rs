@@ -22,6 +22,11 @@ const PREFIX: &str = "\u{10FFFF}q";
 /// Of the number.
 const DIGITS: usize = 20;
 
+/// Whether something parked stands under `key`.
+pub fn is_parked(key: &str) -> bool {
+    key.starts_with(PREFIX)
+}
+
 /// How much is parked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parked {
@@ -43,7 +48,7 @@ impl Slot {
     pub fn of(key: &str, entry: &Entry) -> Option<Slot> {
         let record_key = || entry.origin.record_key(key).map(Box::from);
         let bytes = (key.len() + entry.value.len()) as u64;
-        key.starts_with(PREFIX).then(|| Slot { record_key: record_key(), bytes })
+        is_parked(key).then(|| Slot { record_key: record_key(), bytes })
     }
 }
 

@@ -76,6 +76,8 @@ pub struct Task {
     /// Rolled back: its records are to be fetched again.
     rewound: bool,
     redriving: Redriving,
+    /// The pipeline whose parked records have their turn next.
+    release_next: usize,
     /// The client has read the partition to its end.
     at_end: bool,
     succession: Succession,
@@ -134,6 +136,7 @@ impl Task {
             broken: None,
             rewound: false,
             redriving: Redriving::default(),
+            release_next: 0,
             at_end: false,
             succession: Succession::default(),
             paused: false,
@@ -275,6 +278,7 @@ impl Task {
         (self.committed, self.pinned) = (self.position, true);
         self.finish_versions();
         self.redriving.finish();
+        self.pipelines.iter_mut().for_each(|pipeline| pipeline.releases.finish());
         self.stages_mut().for_each(|stage| stage.cache.finish());
     }
 
@@ -287,7 +291,7 @@ impl Task {
         let failed = self.stages_mut().filter_map(|stage| stage.cache.roll_back().err()).last();
         for pipeline in &mut self.pipelines {
             pipeline.find_time();
-            pipeline.release_all();
+            pipeline.release_again();
         }
         if let Some(error) = failed {
             self.broken = Some(error);

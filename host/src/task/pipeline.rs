@@ -62,6 +62,7 @@ impl Pipeline {
         let mut pipeline = Pipeline { plan, stages, time, releases: Releases::default(), versions: String::new() };
         pipeline.name_versions();
         pipeline.find_time();
+        pipeline.tell_misplaced();
         pipeline.release_all();
         pipeline
     }
@@ -186,7 +187,11 @@ impl Pipeline {
                     Ok(())
                 };
                 let taken = emitted.and_then(|emitted| emitted.into_iter().try_for_each(&mut take));
-                stage.tally.call(taken.as_ref().err().map(Failure::kind));
+                let failed = taken.as_ref().err().map(Failure::kind);
+                stage.tally.call(failed);
+                if unit.parked.is_some() {
+                    stage.tally.released(failed);
+                }
                 taken.map_err(|failure| Failed { stage: index, failure })?;
             }
             passed = next;

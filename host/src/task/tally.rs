@@ -40,6 +40,11 @@ pub struct Tally {
     pub ok: u64,
     /// Calls that failed, by kind of failure.
     pub failed: Vec<(&'static str, u64)>,
+    /// Those of all these calls that were made for what was parked: the version
+    /// before failed there, so they say nothing against the one that runs …
+    pub released: u64,
+    /// … and how many of them failed, by the plugin.
+    pub released_failed: u64,
     /// Timers settled, in the order of [`Domain::ALL`].
     pub fired: [u64; 2],
     pub retries: u64,
@@ -59,6 +64,14 @@ impl Tally {
         match failure {
             None => self.ok += 1,
             Some(kind) => self.failure(kind),
+        }
+    }
+
+    /// The call was made for one that was parked.
+    pub fn released(&mut self, failure: Option<&'static str>) {
+        if failure != Some("state") {
+            self.released += 1;
+            self.released_failed += u64::from(failure.is_some());
         }
     }
 

@@ -73,6 +73,9 @@ pub struct View {
     /// Restoring: changelog records still to read, where known.
     pub remaining: Option<i64>,
     pub stages: Vec<StageView>,
+    /// Parked records are on their way, which a bounded run waits for.
+    #[serde(skip)]
+    pub releasing: bool,
 }
 
 impl View {
@@ -105,6 +108,7 @@ impl Task {
             remaining: None,
             end: None,
             stages: stages.collect(),
+            releasing: self.is_releasing(),
         }
     }
 }

@@ -313,6 +313,7 @@ impl Worker {
             end: None,
             remaining: Some(restoring.progress.remaining.load(Ordering::Relaxed)),
             stages: Vec::new(),
+            releasing: false,
         }
     }
 }

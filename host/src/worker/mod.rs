@@ -79,6 +79,8 @@ pub struct Worker {
     redrive_at: Instant,
     /// When parked records are looked for again.
     release_at: Instant,
+    /// The partition whose parked records had their turn last.
+    released: Option<TopicPartition>,
     /// When timers of partitions without records are looked for again.
     timers_at: Instant,
     tasks: HashMap<TopicPartition, Task, foldhash::fast::RandomState>,
@@ -151,6 +153,7 @@ impl Worker {
             halted: false,
             redrive_at: Instant::now(),
             release_at: Instant::now(),
+            released: None,
             timers_at: Instant::now(),
             tasks: HashMap::default(),
             outputs: Vec::new(),

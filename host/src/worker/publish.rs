@@ -14,12 +14,6 @@ impl Worker {
         let Shared { views, metrics, health, shelf, .. } = &*self.shared;
         let member = self.member.context();
         health.brokers(self.index, member.answering());
-        if let Some(settled) = member.settled() {
-            health.settle(self.index, settled);
-            if settled {
-                health.joined(self.index);
-            }
-        }
         for restoring in self.restoring.values() {
             views.insert(restoring.id.clone(), self.view_of_restoring(restoring));
         }
@@ -31,7 +25,7 @@ impl Worker {
         for task in self.tasks.values_mut() {
             let mut view = task.view(self.index);
             view.end = member.end(&task.id.topic, task.id.partition);
-            let done = self.shared.passes_bound(&task.id, view.position) && !task.is_releasing();
+            let done = self.shared.passes_bound(&task.id, view.position) && !view.releasing;
             if view.state == PartitionState::Running && done {
                 view.state = PartitionState::Finished;
             }
@@ -41,6 +35,13 @@ impl Worker {
         }
         for (topic, count) in self.produced.drain(..) {
             metrics.produced(&topic, count);
+        }
+        // Whoever sees that it has joined sees its partitions.
+        if let Some(settled) = member.settled() {
+            health.settle(self.index, settled);
+            if settled {
+                health.joined(self.index);
+            }
         }
         shelf.clear_old();
     }

@@ -242,6 +242,7 @@ fn where_there_is_no_room_the_partition_waits_until_there_is() {
     stand.swap("plugin", &revised(&plugin("fails")));
     assert_eq!(stand.retry(), Progress::Waits);
     stand.release();
+    assert!(stand.task.due().is_none(), "what failed again has made no room");
     assert_eq!((stand.retry(), stand.parked()), (Progress::Waits, (2, 1)));
 
     stand.swap("plugin", &plugin("echo"));
@@ -312,6 +313,96 @@ fn what_is_parked_and_released_is_rolled_back_with_its_commit() {
     stand.gave(&[("a", "reject"), ("a", "1"), ("a", "2")]);
     stand.commit();
     assert_eq!(stand.parked(), (0, 0));
+}
+
+#[test]
+fn an_aborted_commit_has_only_those_put_through_again_that_it_took_back() {
+    let mut stand = Stand::new("fails", "");
+    for (key, value) in [("a", "reject"), ("a", "1"), ("b", "reject")] {
+        stand.send(key, value);
+    }
+    stand.swap("plugin", &revised(&plugin("fails")));
+    stand.release();
+    stand.commit();
+    stand.send("c", "2");
+    stand.task.roll_back();
+    assert!(!stand.task.is_releasing(), "they failed in a commit before");
+    stand.gave(&[("c", "2")]);
+
+    stand.swap("plugin", &plugin("echo"));
+    let one = |stand: &mut Stand| {
+        // A turn that began long ago is over with its first record.
+        stand.now.instant = Instant::now() - Duration::from_secs(60);
+        stand.task.release(&stand.context, &mut stand.now, &mut stand.outputs);
+    };
+    one(&mut stand);
+    stand.commit();
+    one(&mut stand);
+    stand.gave(&[("a", "reject"), ("a", "1")]);
+    stand.task.roll_back();
+    assert_eq!(stand.parked(), (2, 2));
+    stand.release();
+    stand.gave(&[("a", "1"), ("b", "reject")]);
+    assert_eq!(stand.parked(), (0, 0));
+}
+
+#[test]
+fn a_record_that_fails_again_is_put_through_again_where_its_commit_is_aborted() {
+    let mut stand = Stand::new("fails", "");
+    stand.send("a", "reject");
+    stand.send("b", "reject");
+    stand.commit();
+    stand.swap("plugin", &revised(&plugin("fails")));
+    stand.release();
+    stand.task.roll_back();
+    assert!(stand.task.view(0).releasing);
+    stand.release();
+    assert!(!stand.task.view(0).releasing);
+    assert_eq!(stand.parked(), (2, 2));
+}
+
+#[test]
+fn calls_for_what_was_parked_are_counted_apart() {
+    let mut stand = Stand::new("fails", "");
+    for (key, value) in [("a", "1"), ("a", "reject"), ("a", "2"), ("b", "reject")] {
+        stand.send(key, value);
+    }
+    let counts = |stand: &mut Stand| {
+        let mut counts = (0, 0, 0, 0);
+        stand.task.drain_tallies(|_, tally| {
+            let failed = tally.failed.iter().map(|(_, count)| count).sum();
+            counts = (tally.ok, failed, tally.released, tally.released_failed);
+        });
+        counts
+    };
+    assert_eq!(counts(&mut stand), (1, 2, 0, 0));
+    stand.swap("plugin", &revised(&plugin("fails")));
+    stand.release();
+    assert_eq!(counts(&mut stand), (0, 2, 2, 2));
+    stand.swap("plugin", &plugin("echo"));
+    stand.release();
+    stand.send("a", "3");
+    assert_eq!(counts(&mut stand), (4, 0, 3, 0));
+}
+
+#[test]
+fn a_record_that_a_later_stage_rejects_is_parked_and_leaves_no_state_of_the_first() {
+    let first = "state = { changelog = true }";
+    let plan = plan("", &[("first", first), ("second", QUARANTINE)]);
+    let mut stand = Stand::of(plan, &[("first", "script"), ("second", "refuses-one")]);
+    let send = |stand: &mut Stand, key: &str| assert_eq!(stand.send(key, "increment n 1"), Progress::Done);
+    send(&mut stand, "a");
+    stand.gave(&[("a", "1")]);
+    send(&mut stand, "bad-patient");
+    stand.gave(&[]);
+    let view = stand.task.view(0);
+    assert_eq!((stand.parked(), view.stages[0].entries), ((1, 1), 2));
+    send(&mut stand, "a");
+    stand.gave(&[("a", "2")]);
+    stand.swap("second", &plugin("echo"));
+    stand.release();
+    stand.gave(&[("bad-patient", "3")]);
+    assert_eq!((stand.parked(), stand.task.view(0).stages[0].entries), ((0, 0), 1));
 }
 
 #[test]

@@ -53,6 +53,8 @@ struct All {
 struct Totals {
     ok: u64,
     failed: BTreeMap<&'static str, u64>,
+    released: u64,
+    released_failed: u64,
     fired: [u64; 2],
     retries: u64,
     skipped: u64,
@@ -67,6 +69,8 @@ impl Default for Totals {
         Totals {
             ok: 0,
             failed: zeros(),
+            released: 0,
+            released_failed: 0,
             fired: [0; 2],
             retries: 0,
             skipped: 0,
@@ -84,6 +88,8 @@ impl Stages {
         tally.counts.into_iter().for_each(|counts| all.own.add(&labels, counts));
         let totals = all.stages.entry(labels).or_default();
         totals.ok += tally.ok;
+        totals.released += tally.released;
+        totals.released_failed += tally.released_failed;
         totals.fired.iter_mut().zip(tally.fired).for_each(|(total, more)| *total += more);
         totals.retries += tally.retries;
         totals.skipped += tally.skipped;
@@ -101,8 +107,9 @@ impl Stages {
 }
 
 impl Stages {
-    /// Calls so far, as of each worker's last commit. Failures are the
-    /// plugin's own, never those of the host's state.
+    /// Calls so far, as of each worker's last commit, but for what was parked:
+    /// others than those by which a version is judged. Failures are the plugin's
+    /// own, never those of the host's state.
     pub fn calls<'a>(&self, stages: impl Iterator<Item = (&'a str, &'a str)>) -> Calls {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut calls = Calls::default();
@@ -110,8 +117,8 @@ impl Stages {
             let labels = StageLabels { pipeline: pipeline.to_owned(), stage: stage.to_owned() };
             let Some(totals) = all.stages.get(&labels) else { continue };
             let failed: u64 = totals.failed.iter().filter(|(kind, _)| **kind != "state").map(|(_, count)| count).sum();
-            calls.failed += failed;
-            calls.all += totals.ok + failed;
+            calls.failed += failed.saturating_sub(totals.released_failed);
+            calls.all += (totals.ok + failed).saturating_sub(totals.released);
         }
         calls
     }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::admin::fixture;
+use crate::deploy::Calls;
 use crate::plugin::{Counts, Failure, Soft};
 
 impl Metrics {
@@ -69,6 +70,24 @@ fn tallies_of_tasks_add_up_by_stage() {
     assert_eq!(read[&format!("gregor_dead_letters_total{{{labels},reason=\"timeout\"}}")], 2.0);
     assert_eq!(read[&format!("gregor_plugin_refusals_total{{{labels},limit=\"state.max-bytes\"}}")], 8.0);
     assert_eq!(read["gregor_plugin_calls_total{pipeline=\"locations\",stage=\"other\",outcome=\"ok\"}"], 1.0);
+}
+
+#[test]
+fn a_version_is_not_judged_by_calls_for_what_was_parked() {
+    let metrics = Metrics::new();
+    let mut tally = Tally { ok: 10, ..Tally::default() };
+    for kind in [None, Some("reject"), Some("reject"), Some("state")] {
+        tally.call(kind);
+        tally.released(kind);
+    }
+    tally.call(Some("trap"));
+    metrics.tally("s", tally);
+    assert_eq!(metrics.calls([("locations", "s")].into_iter()), Calls { all: 11, failed: 1 });
+    let read = metrics.read();
+    let total = |outcome: &str| {
+        read[&format!("gregor_plugin_calls_total{{pipeline=\"locations\",stage=\"s\",outcome=\"{outcome}\"}}")]
+    };
+    assert_eq!((total("ok"), total("reject"), total("state")), (11.0, 2.0, 1.0));
 }
 
 #[test]

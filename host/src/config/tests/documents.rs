@@ -1,5 +1,7 @@
 //! What a file says, and what it leaves to the defaults.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 #[test]

@@ -1,5 +1,7 @@
 //! Values from the environment.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 #[test]

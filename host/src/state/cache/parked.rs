@@ -13,26 +13,33 @@ impl Cache {
     }
 
     /// Parks the record in work, of this source partition, as `value`: behind
-    /// all that is parked.
+    /// all that is parked. It is the caller's to bound how much that is.
     ///
     /// # Errors
-    /// [`CacheError::ValueTooLarge`], [`CacheError::QuotaExceeded`] or
-    /// [`CacheError::Store`].
+    /// [`CacheError::ValueTooLarge`] or [`CacheError::Store`].
     pub fn park(&mut self, partition: i32, value: Vec<u8>) -> Result<(), CacheError> {
         // Its record key goes along, in the changelog in a header.
         let beside = self.record_key.as_ref().map_or(0, Vec::len);
         if (value.len() + beside) as u64 > self.limits.value {
             return Err(CacheError::ValueTooLarge(self.limits.value));
         }
-        self.write(&self.quarantine.next_key(partition), value, None)
+        Ok(self.insert(&self.quarantine.next_key(partition), value, None)?)
     }
 
-    /// Puts another value in the place of what is parked under `key`.
+    /// Puts another value in the place of what is parked under `key`, where all
+    /// that is parked has `room` bytes.
     ///
     /// # Errors
-    /// As [`Cache::park`].
-    pub fn park_again(&mut self, key: &str, value: Vec<u8>) -> Result<(), CacheError> {
-        self.write(key, value, None)
+    /// As [`Cache::park`], and [`CacheError::QuotaExceeded`].
+    pub fn park_again(&mut self, key: &str, value: Vec<u8>, room: u64) -> Result<(), CacheError> {
+        if value.len() as u64 > self.limits.value {
+            return Err(CacheError::ValueTooLarge(self.limits.value));
+        }
+        let freed = self.store.get(key)?.map_or(0, |entry| entry.value.len() as u64);
+        if self.quarantine.parked().bytes.saturating_sub(freed) + value.len() as u64 > room {
+            return Err(CacheError::QuotaExceeded(room));
+        }
+        Ok(self.insert(key, value, None)?)
     }
 
     /// What is parked under `key`; nothing where it is no more.

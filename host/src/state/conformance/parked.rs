@@ -40,8 +40,10 @@ pub fn what_is_parked_is_found_by_its_record_key_in_order(mut backend: Backend) 
 
     let head = cache.head(b"a").cloned().unwrap();
     cache.begin(1_000, Some(b"a"));
-    cache.park_again(&head, b"one".to_vec()).unwrap();
-    assert_eq!(counts(&cache), (6, 3));
+    let room = cache.parked().bytes + 2;
+    cache.park_again(&head, b"one".to_vec(), room).unwrap();
+    assert_eq!(cache.park_again(&head, b"once".to_vec(), room), Err(CacheError::QuotaExceeded(room)));
+    assert_eq!((counts(&cache), cache.parked().bytes), ((6, 3), room));
     assert_eq!(take(&mut cache, b"a"), ["one", "3", "5"]);
     assert_eq!(take(&mut cache, b"\xff"), ["4"]);
     assert!(!cache.is_quarantined(Some(b"a")) && cache.is_quarantined(Some(b"")));
@@ -89,12 +91,11 @@ pub fn what_is_parked_outlives_the_store_in_its_order(mut backend: Backend) {
     assert_eq!((counts(&cache), cache.heads().count()), ((1, 0), 1));
 }
 
-pub fn what_is_parked_meets_the_limits_and_no_plugin_sees_it(mut backend: Backend) {
+pub fn what_is_parked_meets_the_limit_of_a_value_and_no_plugin_sees_it(mut backend: Backend) {
     let mut cache = backend.cache_with(0, CacheLimits { bytes: 1_100, ..LIMITS });
     cache.begin(1_000, Some(b"key"));
     assert_eq!(cache.park(0, vec![0; 998]), Err(CacheError::ValueTooLarge(1_000)), "its record key goes along");
     cache.park(0, vec![0; 997]).unwrap();
-    assert!(matches!(cache.park(0, vec![0; 997]), Err(CacheError::QuotaExceeded(_))));
     cache.keep();
     let entry = cache.head(b"key").cloned().unwrap();
     assert_eq!(cache.get(&entry).unwrap(), None);
@@ -104,4 +105,18 @@ pub fn what_is_parked_meets_the_limits_and_no_plugin_sees_it(mut backend: Backen
     cache.begin_migration(1_000);
     assert_eq!(keys(&cache.scan("", None, 9).unwrap()), Vec::<&str>::new());
     assert_eq!(counts(&cache), (1, 1));
+}
+
+pub fn what_is_parked_takes_no_room_from_the_plugin(mut backend: Backend) {
+    let mut cache = backend.cache_with(0, CacheLimits { bytes: 10, ..LIMITS });
+    cache.begin(1_000, Some(b"key"));
+    cache.set("a", vec![0; 4], None).unwrap();
+    cache.park(0, vec![0; 500]).unwrap();
+    cache.park(0, vec![0; 500]).unwrap();
+    cache.set("b", vec![0; 4], None).unwrap();
+    assert_eq!(cache.set("c", Vec::new(), None), Err(CacheError::QuotaExceeded(10)));
+    cache.set("a", vec![1; 4], None).unwrap();
+    let entry = cache.head(b"key").cloned().unwrap();
+    cache.unpark(&entry).unwrap();
+    assert_eq!(cache.set("c", Vec::new(), None), Err(CacheError::QuotaExceeded(10)), "nor does it leave some");
 }

@@ -14,7 +14,7 @@
 
 mod codec;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use super::unit::{Place, Unit};
 use super::{Context, Now, Task};
 use crate::record::{Output, Record};
 use crate::redrive::{Failed, Letter};
-use crate::state::{CacheError, StateError};
+use crate::state::{CacheError, Parked, StateError};
 
 /// How long one turn puts parked ones through before records, other partitions
 /// and commits get theirs.
@@ -37,10 +37,31 @@ const FULL: &str = "quarantine-full";
 /// … or a version that copes with a record which no entry takes.
 const TOO_LARGE: &str = "quarantine-too-large";
 
-/// What is to be put through again, by when and by order: at once where there is
-/// no time. With the tries that it has had since the last new version.
+/// What is put through again.
 #[derive(Default)]
-pub struct Releases(BTreeMap<(Option<Instant>, Arc<str>), u32>);
+pub struct Releases {
+    /// By when and by order: at once where there is no time. With the tries that
+    /// it has had since the last new version.
+    due: BTreeMap<(Option<Instant>, Arc<str>), u32>,
+    /// What has been tried since the last commit.
+    tried: BTreeSet<Arc<str>>,
+}
+
+impl Releases {
+    /// The commit happened.
+    pub fn finish(&mut self) {
+        self.tried.clear();
+    }
+}
+
+/// What one turn did.
+#[derive(Default)]
+struct Turn {
+    /// Units that are parked no more.
+    done: u64,
+    /// Those that failed again, for a cause that is to be kept.
+    failed: u64,
+}
 
 impl Pipeline {
     /// Parks a unit of a record key that is quarantined, untried.
@@ -74,7 +95,7 @@ impl Pipeline {
         let (parked, first) = (cache.parked(), !cache.is_quarantined(record.key));
         cache.begin(cause.at_ms, record.key);
         let outcome = match unit.parked {
-            Some(entry) => cache.park_again(entry, value),
+            Some(entry) => cache.park_again(entry, value, bounds.bytes),
             None if bytes > bounds.bytes => Err(CacheError::ValueTooLarge(bounds.bytes)),
             None if parked.records >= bounds.records || parked.bytes + bytes > bounds.bytes => {
                 Err(CacheError::QuotaExceeded(bounds.bytes))
@@ -111,42 +132,71 @@ impl Pipeline {
 
     /// All that is parked is to be put through again, each record key from its first on.
     pub fn release_all(&mut self) {
-        self.releases.0 = self.stages[0].cache.heads().map(|entry| ((None, entry.clone()), 0)).collect();
+        self.releases.due = self.stages[0].cache.heads().map(|entry| ((None, entry.clone()), 0)).collect();
+    }
+
+    /// What was to be put through, or has been since the last commit, is to be put
+    /// through again: as far as it is the first of its key once more. The others
+    /// follow it, and what failed before stays until a new version comes.
+    pub fn release_again(&mut self) {
+        let Releases { due, tried } = std::mem::take(&mut self.releases);
+        let again: BTreeSet<_> = due.into_keys().map(|(_, entry)| entry).chain(tried).collect();
+        let heads = self.stages[0].cache.heads().filter(|entry| again.contains(*entry));
+        self.releases.due = heads.map(|entry| ((None, entry.clone()), 0)).collect();
+    }
+
+    /// Nothing is released but from the first stage.
+    pub(super) fn tell_misplaced(&self) {
+        for stage in &self.stages[1..] {
+            let Parked { records, .. } = stage.cache.parked();
+            if records > 0 {
+                let (pipeline, stage) = (&*self.plan.name, &*stage.plan.scope.stage);
+                tracing::error!(
+                    pipeline,
+                    stage,
+                    records,
+                    "records are parked in the state of a stage that is not the first one now, and stay: give it back \
+                     the place and the name that it had until nothing is parked",
+                );
+            }
+        }
     }
 
     fn is_release_due(&self, now: Instant) -> bool {
-        self.releases.0.first_key_value().is_some_and(|((due, _), _)| due.is_none_or(|due| due <= now))
+        self.releases.due.first_key_value().is_some_and(|((due, _), _)| due.is_none_or(|due| due <= now))
     }
 
-    /// Puts parked units through, for one turn. `settled` counts what changed the
-    /// state, which a commit has to tell.
+    /// Puts parked units through, for one turn.
     fn release(
         &mut self,
         context: &Context,
         at: Place<'_>,
         now: &mut Now,
-        settled: &mut u64,
+        turn: &mut Turn,
         outputs: &mut Vec<Output>,
     ) -> Result<(), StateError> {
         let since = now.instant;
         while self.is_release_due(now.instant)
             && now.instant.saturating_duration_since(since) < TURN
-            && let Some(((_, entry), attempts)) = self.releases.0.pop_first()
+            && let Some(((_, entry), attempts)) = self.releases.due.pop_first()
         {
             let Some(letter) = self.parked_letter(&entry)? else { continue };
-            // Else until a version comes that takes it.
-            let Some(unit) = self.unit_of(&letter, at) else { continue };
+            let Some(unit) = self.unit_of(&letter, at) else {
+                self.tell_untaken(&letter);
+                continue;
+            };
             let unit = Unit { parked: Some(&entry), ..unit };
+            self.releases.tried.insert(entry.clone());
             let tried = Tried { attempts, before: letter.attempts, redriven: letter.redriven };
             match self.settle(context, &unit, now, tried, outputs) {
                 Settled::Done => {
-                    *settled += 1;
+                    turn.done += 1;
                     self.let_go(&entry, &letter, now)?;
                 }
                 Settled::Wait { attempts, due: Some(due), .. } => {
-                    self.releases.0.insert((Some(due), entry), attempts);
+                    self.releases.due.insert((Some(due), entry), attempts);
                 }
-                Settled::Wait { .. } => *settled += 1,
+                Settled::Wait { .. } => turn.failed += 1,
                 Settled::Broken(error) => return Err(error),
             }
         }
@@ -182,6 +232,17 @@ impl Pipeline {
         }
     }
 
+    /// A timer that is parked, and its key behind it, waits for a version that takes it.
+    fn tell_untaken(&self, letter: &Letter) {
+        tracing::warn!(
+            pipeline = &*self.plan.name,
+            stage = letter.timer_stage(),
+            topic = letter.topic,
+            partition = letter.partition,
+            "a timer that is parked stays, and its record key behind it: its stage takes none now, or is no more",
+        );
+    }
+
     /// One that was parked is done; the next one of its record key follows.
     fn let_go(&mut self, entry: &str, letter: &Letter, now: &Now) -> Result<(), StateError> {
         let cache = &mut self.stages[0].cache;
@@ -190,7 +251,7 @@ impl Pipeline {
         cache.keep();
         gone?;
         match letter.key.as_deref().and_then(|key| cache.head(key)) {
-            Some(next) => drop(self.releases.0.insert((None, next.clone()), 0)),
+            Some(next) => drop(self.releases.due.insert((None, next.clone()), 0)),
             None => {
                 let (pipeline, partition) = (&*self.plan.name, letter.partition);
                 tracing::info!(
@@ -234,31 +295,35 @@ impl Task {
 
     /// Whether parked records are on their way, or are tried again later.
     pub fn is_releasing(&self) -> bool {
-        self.pipelines.iter().any(|pipeline| !pipeline.releases.0.is_empty())
+        self.pipelines.iter().any(|pipeline| !pipeline.releases.due.is_empty())
     }
 
-    /// Puts parked records and timers through their pipeline again, for one turn,
-    /// between two records.
+    /// Puts parked records and timers of one pipeline through it again, for one
+    /// turn, between two records; the next turn is another pipeline's.
     pub fn release(&mut self, context: &Context, now: &mut Now, outputs: &mut Vec<Output>) {
-        for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
-            let at = Place { topic: &self.id.topic, partition: self.id.partition, offset: self.position.next };
-            let mut settled = 0;
-            let outcome = pipeline.release(context, at, now, &mut settled, outputs);
-            self.position.redriven += settled;
-            if let Err(error) = outcome {
-                self.broken = Some(error);
-                return;
-            }
-            if settled == 0 {
-                continue;
-            }
-            // There may be room now for what could not be parked.
-            self.redriving.try_held(index, now.instant);
-            if let Some(waiting) = &mut self.waiting
-                && (waiting.pipeline, waiting.kind) == (index, Some(FULL))
-            {
-                waiting.due = Some(now.instant);
-            }
+        let due = |(_, pipeline): &(usize, &mut Pipeline)| pipeline.is_release_due(now.instant);
+        let after = self.release_next;
+        let next = self.pipelines.iter_mut().enumerate().filter(due).min_by_key(|(index, _)| (*index < after, *index));
+        let Some((index, pipeline)) = next else { return };
+        self.release_next = index + 1;
+        let at = Place { topic: &self.id.topic, partition: self.id.partition, offset: self.position.next };
+        let mut turn = Turn::default();
+        let outcome = pipeline.release(context, at, now, &mut turn, outputs);
+        // Both changed the state, which a commit has to tell.
+        self.position.redriven += turn.done + turn.failed;
+        if let Err(error) = outcome {
+            self.broken = Some(error);
+            return;
+        }
+        if turn.done == 0 {
+            return;
+        }
+        // There may be room now for what could not be parked.
+        self.redriving.try_held(index, now.instant);
+        if let Some(waiting) = &mut self.waiting
+            && (waiting.pipeline, waiting.kind) == (index, Some(FULL))
+        {
+            waiting.due = Some(now.instant);
         }
     }
 }

@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 
 use crate::cli::state::{NO_STATE, Refusal};
 use crate::partitioner;
-use crate::state::{Entry, Line};
+use crate::state::{Entry, Line, is_parked};
 
 /// Longest key that a plugin can set, in bytes.
 const MAX_KEY: usize = 512;
@@ -84,6 +84,8 @@ pub struct Share {
     pub entries: u64,
     /// Of keys and values.
     pub bytes: u64,
+    /// Those of them that are parked, which `max_bytes` does not count.
+    pub parked: u64,
 }
 
 /// A file that can be imported.
@@ -132,7 +134,11 @@ pub fn check(mut lines: Lines, limits: &Limits<'_>, bar: &ProgressBar) -> anyhow
         };
         let share = &mut shares[partition as usize];
         share.entries += 1;
-        share.bytes += line.key.len() as u64 + size;
+        let bytes = line.key.len() as u64 + size;
+        share.bytes += bytes;
+        if is_parked(&line.key) {
+            share.parked += bytes;
+        }
         if !keys.insert((partition, line.key)) {
             return Err(lines.problem(&format!(
                 "its key stands in an earlier line too that goes to partition {partition}: what two partitions kept \
@@ -148,10 +154,13 @@ pub fn check(mut lines: Lines, limits: &Limits<'_>, bar: &ProgressBar) -> anyhow
             limits.partitions
         ));
     }
-    if let Some((partition, share)) = (0..).zip(&shares).find(|(_, share)| share.bytes > limits.max_bytes) {
+    if let Some((partition, share)) =
+        (0..).zip(&shares).find(|(_, share)| share.bytes - share.parked > limits.max_bytes)
+    {
         return refuse(format!(
             "partition {partition} would get {} bytes, and the stage's `state.max-bytes` is {}: raise it",
-            share.bytes, limits.max_bytes
+            share.bytes - share.parked,
+            limits.max_bytes
         ));
     }
     Ok(Checked { shares, expired })
@@ -177,8 +186,8 @@ mod tests {
         let gone = GOOD.replace("null}", "100}").replace("\"key\":\"21\"", "\"key\":\"22\"");
         let checked = checked(&[GOOD, keyless, &gone].join("\n")).unwrap();
         let with = |partition: usize| checked.shares[partition].clone();
-        assert_eq!(with(partitioner::partition(b"21", 8) as usize), Share { entries: 1, bytes: 3 });
-        assert_eq!(with(5), Share { entries: 1, bytes: 2 });
+        assert_eq!(with(partitioner::partition(b"21", 8) as usize), Share { entries: 1, bytes: 3, parked: 0 });
+        assert_eq!(with(5), Share { entries: 1, bytes: 2, parked: 0 });
         assert_eq!(checked.shares.iter().map(|share| share.entries).sum::<u64>(), 2);
         assert_eq!(checked.expired, 1);
     }
@@ -203,6 +212,18 @@ mod tests {
             assert!(problem.contains(":2: ") && problem.contains(reason), "{bad}: {problem}");
             assert!(!problem.contains("secret"), "{problem}");
         }
+    }
+
+    #[test]
+    fn what_is_parked_needs_no_room_of_the_state() {
+        let parked = |number: u32| {
+            format!(
+                r#"{{"pipeline":"p","stage":"s","partition":1,"key":"\udbff\udfffq{number:020}-1","recordKey":null,"value":"v","expiresAt":null}}"#
+            )
+        };
+        let share = checked(&[parked(1), parked(2)].join("\n")).unwrap().shares[1].clone();
+        assert_eq!((share.entries, share.bytes), (2, share.parked));
+        assert!(share.parked > 12);
     }
 
     #[test]
