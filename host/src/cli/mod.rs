@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -162,10 +161,11 @@ fn start_log(filter: &str, format: LogFormat) -> Result<(), ParseError> {
         // end the thread when that fails as well: on a full disk, or a closed pipe.
         .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    let log = tracing_subscriber::registry();
+    // For all of it, not for this layer: a line that follows one that is filtered by a layer may get lost.
+    let log = tracing_subscriber::registry().with(targets);
     match format {
-        LogFormat::Text => log.with(lines.with_filter(targets)).init(),
-        LogFormat::Json => log.with(lines.json().with_filter(targets)).init(),
+        LogFormat::Text => log.with(lines).init(),
+        LogFormat::Json => log.with(lines.json()).init(),
     }
     Ok(())
 }
