@@ -20,7 +20,8 @@ use rdkafka::{Statistics, TopicPartitionList};
 use super::client::{locked, log_line};
 
 /// One member of the group. Dropped, it leaves: its partitions go to other
-/// members at once instead of after the session's timeout.
+/// members at once instead of after the session's timeout, unless its membership
+/// is static (KIP-345), which leaves no group.
 pub struct Member(BaseConsumer<MemberContext>);
 
 impl Member {

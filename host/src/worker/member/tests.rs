@@ -61,7 +61,7 @@ fn until_told(member: &Member, other: Option<&Member>, wanted: fn(&Rebalance) ->
 }
 
 /// Whether dropping `member` comes to an end.
-fn leaves(member: Member) -> bool {
+fn closes(member: Member) -> bool {
     let (left, end) = mpsc::channel();
     std::thread::spawn(move || {
         drop(member);
@@ -79,39 +79,39 @@ fn revoked(rebalance: &Rebalance) -> bool {
 }
 
 #[test]
-fn a_member_with_partitions_leaves_when_it_is_dropped() {
+fn a_member_with_partitions_closes_when_it_is_dropped() {
     let cluster = cluster(2);
     let member = join(&cluster);
     until_told(&member, None, assigned);
     answer(&member);
-    assert!(leaves(member));
+    assert!(closes(member));
 }
 
 #[test]
-fn a_member_that_has_not_taken_up_its_partitions_leaves_when_it_is_dropped() {
+fn a_member_that_has_not_taken_up_its_partitions_closes_when_it_is_dropped() {
     let cluster = cluster(2);
     let member = join(&cluster);
     until_told(&member, None, assigned);
-    assert!(leaves(member));
+    assert!(closes(member));
 }
 
 #[test]
-fn a_member_that_has_not_answered_that_there_is_no_partition_for_it_leaves_when_it_is_dropped() {
+fn a_member_that_has_not_answered_that_there_is_no_partition_for_it_closes_when_it_is_dropped() {
     let cluster = cluster(1);
     let first = join(&cluster);
     until_told(&first, None, assigned);
     let second = join(&cluster);
     until_told(&second, Some(&first), assigned);
-    assert!(leaves(second));
+    assert!(closes(second));
 }
 
 #[test]
-fn a_member_that_has_not_let_go_of_its_partitions_leaves_when_it_is_dropped() {
+fn a_member_that_has_not_let_go_of_its_partitions_closes_when_it_is_dropped() {
     let cluster = cluster(2);
     let first = join(&cluster);
     until_told(&first, None, assigned);
     answer(&first);
     let second = join(&cluster);
     until_told(&first, Some(&second), revoked);
-    assert!(leaves(first));
+    assert!(closes(first));
 }
