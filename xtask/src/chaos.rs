@@ -66,7 +66,7 @@ enum Scenario {
     Hostile,
     /// Plugins in every language process records without a trap; 200,000 of them if not told otherwise
     Languages,
-    /// What plugins, records and configuration files may hold, for an hour; each round is a second
+    /// What plugins, records and configuration files may hold, for an hour, all at once; each round is a second
     Fuzz,
 }
 
@@ -119,6 +119,14 @@ impl Scenario {
         }
     }
 
+    /// How many of its tests run at a time: those that wait for nothing can share the hour.
+    fn at_once(self) -> &'static str {
+        match self {
+            Scenario::Fuzz => "4",
+            _ => "1",
+        }
+    }
+
     fn words(self) -> Vec<&'static str> {
         let mut words = vec!["test", "-p", "gregor", "--locked"];
         match self {
@@ -156,7 +164,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let redis = ForTests::start()?;
     let mut tests = cargo(words);
     tests
-        .args(["--", args.scenario.filter(), "--include-ignored", "--nocapture", "--test-threads", "1"])
+        .args(["--", args.scenario.filter(), "--include-ignored", "--nocapture"])
+        .args(["--test-threads", args.scenario.at_once()])
         .env("KAFKA_BOOTSTRAP", broker.bootstrap())
         .env("GREGOR_TEST_RECORDS", records.to_string())
         .env("GREGOR_TEST_ROUNDS", rounds.to_string())
