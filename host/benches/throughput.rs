@@ -18,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use futures_executor::block_on;
 use gregor::config::Config;
 use gregor::topics::{Topic, Topics};
-use gregor::worker::{self, SenderContext};
+use gregor::worker::{self, Sender};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::ClockId;
 use nix::unistd::Pid;
@@ -414,8 +414,7 @@ fn native_member(config: &Config, index: usize, records: u64, done: &std::sync::
     let topics: Topics =
         [Topic { name: SINK.into(), partitions: PARTITIONS, max_batch_bytes: 1_048_588 }].into_iter().collect();
     let member: BaseConsumer = worker::member_config(config, index, false).create()?;
-    let sender: BaseProducer<SenderContext> =
-        worker::sender_config(config, index, &topics).create_with_context(SenderContext::default())?;
+    let sender = worker::new_sender(&worker::sender_config(config, index, &topics))?;
     // Shares fixed by hand: a loop this plain would count records twice in a rebalance.
     let mut share = TopicPartitionList::new();
     for partition in (0..PARTITIONS).filter(|partition| *partition as usize % WORKERS == index) {
@@ -467,11 +466,7 @@ fn native_member(config: &Config, index: usize, records: u64, done: &std::sync::
     commit(&member, &sender, &mut positions)
 }
 
-fn commit(
-    member: &BaseConsumer,
-    sender: &BaseProducer<SenderContext>,
-    positions: &mut HashMap<i32, i64>,
-) -> Result<()> {
+fn commit(member: &BaseConsumer, sender: &Sender, positions: &mut HashMap<i32, i64>) -> Result<()> {
     ensure!(worker::flush(sender, Duration::from_secs(60)), "the brokers do not acknowledge");
     let mut offsets = TopicPartitionList::new();
     for (partition, position) in positions.drain() {

@@ -25,7 +25,7 @@ use crate::redrive::{Follower, Requests};
 use crate::state::{Copies, Standby, Stores};
 use crate::task::{Context, PartitionState, Plan, Standings, Versions};
 use crate::topics::{self, Topics};
-use crate::worker::{self, Command, Member, SenderContext, Shared, Worker};
+use crate::worker::{self, Command, Member, Shared, Worker};
 
 /// A worker's stack: a guest's calls run on it, and host calls below them.
 const WORKER_STACK: usize = 8 << 20;
@@ -172,7 +172,7 @@ impl Host {
         let bounded = self.shared.bounds.is_some();
         let member = Member::new(&worker::member_config(&self.config, index, bounded)).map_err(HostError::Client)?;
         let sending = worker::sender_config(&self.config, index, topics);
-        let sender = sending.create_with_context(SenderContext::default()).map_err(HostError::Client)?;
+        let sender = worker::new_sender(&sending).map_err(HostError::Client)?;
         let exactly_once = self.config.delivery.guarantee == Guarantee::ExactlyOnce;
         let committer = Committer::new(
             self.config.delivery.commit_interval,

@@ -7,6 +7,7 @@
 //! librdkafka 2.12 repeats an `EndTxn` that timed out, and a late one could
 //! end a later transaction (KIP-890).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
@@ -15,7 +16,7 @@ use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::watchdog::Watchdog;
-use crate::worker::{self, Member, Sender, SenderContext};
+use crate::worker::{self, Member, Sender};
 
 /// One call of the client library.
 const CALL: Duration = Duration::from_secs(5);
@@ -54,7 +55,7 @@ fn class(error: &KafkaError) -> Class {
 /// # Errors
 /// The client library's, with whether another try may help.
 pub fn open(config: &ClientConfig, watchdog: &Watchdog) -> Result<Sender, (KafkaError, bool)> {
-    let sender: Sender = config.create_with_context(SenderContext::default()).map_err(|error| (error, false))?;
+    let sender = worker::new_sender(config).map_err(|error| (error, false))?;
     let _call = watchdog.call();
     match sender.init_transactions(CALL) {
         Ok(()) => Ok(sender),
@@ -73,14 +74,21 @@ pub fn open(config: &ClientConfig, watchdog: &Watchdog) -> Result<Sender, (Kafka
 /// Puts `offsets` into the open transaction and commits it.
 pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, watchdog: &Watchdog) -> Ended {
     let Some(group) = member.group_metadata() else { return abort(sender, watchdog) };
-    let _call = watchdog.call();
-    match step(|| sender.send_offsets_to_transaction(offsets, &group, CALL)) {
-        Ok(()) => {}
-        Err((error, class)) => {
+    let (taking, taken) = (Arc::clone(sender), offsets.clone());
+    match watchdog.leave_behind(move || step(|| taking.send_offsets_to_transaction(&taken, &group, CALL))) {
+        Some(Ok(())) => {}
+        Some(Err((error, class))) => {
             tracing::warn!(%error, "the transaction does not take the offsets");
             return end_badly(sender, &class, watchdog);
         }
+        None => {
+            tracing::warn!(
+                "the client library does not say whether the transaction takes the offsets; making the producer anew"
+            );
+            return Ended::Unclear;
+        }
     }
+    let _call = watchdog.call();
     super::crash::point("offsets-sent");
     let flushed = until(Instant::now() + STEP, || {
         let flushed = worker::flush(sender, TURN);

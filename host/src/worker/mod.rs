@@ -37,7 +37,7 @@ pub use member::Member;
 pub use native::{Arrival, Arrived, PartitionReader, flush, headers};
 pub use offsets::committed;
 pub use pause::Pause;
-pub use sender::{Sender, SenderContext, send};
+pub use sender::{Sender, new_sender, send};
 pub use shared::Shared;
 pub use shelf::Shelf;
 

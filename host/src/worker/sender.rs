@@ -1,19 +1,26 @@
 //! A worker's producer, and what its callbacks note down.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Message, ToBytes};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
 use super::client::{locked, log_line};
 use crate::error::WorkerError;
 
-pub type Sender = BaseProducer<SenderContext>;
+/// Shared with a call of it that never returns (see `commit/watchdog.rs`).
+pub type Sender = Arc<BaseProducer<SenderContext>>;
+
+/// # Errors
+/// When the client library does not take the configuration.
+pub fn new_sender(config: &ClientConfig) -> KafkaResult<Sender> {
+    config.create_with_context(SenderContext::default()).map(Arc::new)
+}
 
 /// Hands a record to the producer, which copies it; waits while its queue is full.
 ///

@@ -8,6 +8,8 @@ use crate::support::{Backend, Broker, Guarantee, Settings, Trial};
 /// Longer than a session and than a transaction may last.
 const UNREACHABLE: Duration = Duration::from_secs(12);
 const LONG_UNREACHABLE: Duration = Duration::from_secs(30);
+/// Longer than a cluster waits for a broker's heartbeat.
+const FENCED: Duration = Duration::from_secs(4);
 
 #[test]
 fn a_broker_that_is_killed_under_load_costs_and_doubles_nothing() {
@@ -27,6 +29,44 @@ fn a_coordinator_that_cannot_be_reached_costs_and_doubles_nothing() {
     });
 }
 
+/// As when brokers are restarted in turn: the one that holds the group's offsets
+/// leaves the metadata, the client library gives it up, and another one takes over.
+#[test]
+fn a_coordinator_that_leaves_its_cluster_costs_and_doubles_nothing() {
+    outlives_its_coordinator(Guarantee::ExactlyOnce);
+}
+
+#[test]
+fn a_coordinator_that_leaves_its_cluster_costs_nothing_at_least_once() {
+    outlives_its_coordinator(Guarantee::AtLeastOnce);
+}
+
+fn outlives_its_coordinator(guarantee: Guarantee) {
+    let settings = Settings { rounds: 3, ..Settings::or(40_000, 1) };
+    let (first, mut second) = Broker::start_two();
+    let kafka = first.connect();
+    let app = kafka.coordinated_by(2);
+    let trial = Trial::at(kafka, Backend::Memory, guarantee, settings).with_setup(|setup| setup.app(&app));
+    let mut host = trial.spawn("one");
+    let stream = trial.stream(15);
+    let mut longest = Duration::ZERO;
+    for _ in 0..settings.rounds {
+        trial.wait_for_outputs(50);
+        second.kill9();
+        let gone = Instant::now();
+        sleep(FENCED);
+        trial.wait_for_outputs(50);
+        longest = longest.max(gone.elapsed());
+        second.restart();
+    }
+    let produced = stream.finish();
+    trial.settle();
+    assert_eq!(host.term(), Some(0));
+
+    trial.verify(&produced);
+    trial.report(&produced, &format!("records flowed again within {:.1} s", longest.as_secs_f64()));
+}
+
 fn survives(settings: Settings, fault: impl Fn(&mut Broker)) {
     let mut chance = settings.chance();
     let mut broker = Broker::start();
@@ -43,10 +83,6 @@ fn survives(settings: Settings, fault: impl Fn(&mut Broker)) {
         fault(&mut broker);
         let back = Instant::now();
         let written = trial.written();
-        if host.has_ended() {
-            // A host that cannot tell what became of its transaction may end: whoever runs it starts it again.
-            host = trial.spawn("one");
-        }
         trial.wait_for_outputs_past(written + 50);
         longest = longest.max(back.elapsed());
     }

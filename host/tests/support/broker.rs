@@ -1,5 +1,6 @@
-//! A broker of one test's own, to be killed and frozen.
+//! Brokers of one test's own, to be killed and frozen.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -14,6 +15,8 @@ use super::kafka::Kafka;
 pub struct Broker {
     data: TempDir,
     port: u16,
+    /// Properties (`name=value`) that differ from those of the tests' brokers.
+    set: Vec<String>,
     process: Process,
 }
 
@@ -23,14 +26,42 @@ struct Process {
     broker: Pid,
 }
 
+/// How soon a broker that is gone is missed, and may come back: not for brokers
+/// that others share, which a busy machine would keep from their heartbeats.
+const MISSED_SOON: [&str; 2] = ["broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=500"];
+/// Of a cluster of two: each partition on both, and one is enough to go on.
+const OF_TWO: [&str; 3] = [
+    "default.replication.factor=2",
+    "offsets.topic.replication.factor=2",
+    "transaction.state.log.replication.factor=2",
+];
+
 impl Broker {
     pub fn start() -> Broker {
+        Broker::start_with(&[])
+    }
+
+    /// Two brokers of one cluster; the first one, number 1, is its controller.
+    pub fn start_two() -> (Broker, Broker) {
+        let first = Broker::start_with(&OF_TWO);
+        let properties = fs::read_to_string(first.data.path().join("server.properties")).expect("its properties");
+        let voters = properties.lines().find(|line| line.starts_with("controller.quorum.voters=")).expect("its voters");
+        let port = free_port();
+        let listeners = format!("listeners=PLAINTEXT://127.0.0.1:{port}");
+        let own = ["process.roles=broker", "node.id=2", voters, &listeners, &format!("advertised.{listeners}")];
+        let second = Broker::start_on(port, &[&OF_TWO[..], &own].concat());
+        (first, second)
+    }
+
+    fn start_with(set: &[&str]) -> Broker {
+        Broker::start_on(free_port(), set)
+    }
+
+    fn start_on(port: u16, set: &[&str]) -> Broker {
         let data = tempfile::Builder::new().prefix("gregor-broker-").tempdir().expect("a temporary folder");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
-        drop(listener);
-        let process = Process::start(&data, port);
-        Broker { data, port, process }
+        let set: Vec<String> = MISSED_SOON.iter().chain(set).map(|&property| property.to_owned()).collect();
+        let process = Process::start(&data, port, &set);
+        Broker { data, port, set, process }
     }
 
     /// SIGKILL, as a crash would end it.
@@ -41,7 +72,7 @@ impl Broker {
 
     /// Starts it again, after [`Broker::kill9`], on the data that it has.
     pub fn restart(&mut self) {
-        self.process = Process::start(&self.data, self.port);
+        self.process = Process::start(&self.data, self.port, &self.set);
     }
 
     /// Stops the process where it stands, until [`Broker::thaw`]: it keeps its
@@ -64,13 +95,19 @@ impl Broker {
     }
 }
 
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
 impl Process {
-    fn start(data: &TempDir, port: u16) -> Process {
+    fn start(data: &TempDir, port: u16, set: &[String]) -> Process {
         let mut xtask = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .args(["run", "--quiet", "--locked", "--package", "xtask", "--", "kafka", "start", "--attached"])
             .args(["--heap", "512m", "--port", &port.to_string(), "--data"])
             .arg(data.path())
+            .args(set.iter().flat_map(|property| ["--set", property]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -16,6 +16,8 @@ use super::names::unique;
 use super::record::{Received, Record};
 use super::wait::{PATIENCE, eventually, until};
 
+/// As the broker has it for topics that do not say.
+const REPLICAS: TopicReplication<'_> = TopicReplication::Fixed(-1);
 /// Of one question to the broker.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
@@ -69,7 +71,7 @@ impl Kafka {
     /// Creates a topic with properties such as `max.message.bytes`; its name.
     pub fn topic_with(&self, partitions: i32, properties: &[(&str, &str)]) -> String {
         let name = unique();
-        let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
+        let mut topic = NewTopic::new(&name, partitions, REPLICAS);
         for (property, value) in properties {
             topic = topic.set(property, value);
         }
@@ -212,6 +214,25 @@ impl Kafka {
         let committed = answer("the group's offsets", || asking.committed_offsets(partitions.clone(), ANSWER));
         let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
         committed.elements().iter().map(|element| offset(element.offset())).collect()
+    }
+
+    /// A group's name whose coordinator is the broker of that number.
+    pub fn coordinated_by(&self, broker: i32) -> String {
+        const OFFSETS: &str = "__consumer_offsets";
+        let name = unique();
+        // Asked for a coordinator, the brokers create the topic that decides on it.
+        self.committed(&name, &self.topic(1));
+        let leaders = eventually("every group has a coordinator", || {
+            let metadata = self.asking.fetch_metadata(Some(OFFSETS), ANSWER).ok()?;
+            let partitions = metadata.topics().first()?.partitions();
+            let leaders: Vec<i32> = partitions.iter().map(|partition| partition.leader()).collect();
+            (!leaders.is_empty() && !leaders.contains(&-1)).then_some(leaders)
+        });
+        // As the group coordinator does it: Java's hash of the name.
+        let hash = |name: &str| name.bytes().fold(0_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+        let names = (0..).map(|nth| format!("{name}-{nth}"));
+        let mut its = names.filter(|name| leaders[(hash(name) & i32::MAX) as usize % leaders.len()] == broker);
+        its.next().expect("it coordinates some groups")
     }
 
     /// Whether `group` has committed all that `topic` holds.

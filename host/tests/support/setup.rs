@@ -60,6 +60,10 @@ impl Setup {
         }
     }
 
+    pub fn app(self, app: &str) -> Setup {
+        Setup { app: app.to_owned(), ..self }
+    }
+
     pub fn workers(self, workers: usize) -> Setup {
         Setup { workers, ..self }
     }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 /// What every broker here shares: internal topics that one broker can hold,
-/// topics only on request, and a group, an election and a killed broker's
-/// return that take no longer than a test can wait.
+/// topics only on request, and a group and an election that take no longer than
+/// a test can wait.
 const FIXED: &[(&str, &str)] = &[
     ("process.roles", "broker,controller"),
     ("node.id", "1"),
@@ -13,8 +13,6 @@ const FIXED: &[(&str, &str)] = &[
     ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
     ("controller.quorum.election.timeout.ms", "200"),
     ("controller.quorum.election.backoff.max.ms", "200"),
-    ("broker.session.timeout.ms", "2000"),
-    ("broker.heartbeat.interval.ms", "500"),
     ("auto.create.topics.enable", "false"),
     ("num.partitions", "6"),
     ("default.replication.factor", "1"),

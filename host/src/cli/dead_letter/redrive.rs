@@ -18,7 +18,7 @@ use super::{Chosen, Filter, NONE, PipelineArgs, Place, REFUSED, Refusal};
 use crate::cli::api::{CONFIGURATION, printable};
 use crate::redrive::{self, Key};
 use crate::topics;
-use crate::worker::{self, Quiet, Sender, SenderContext};
+use crate::worker::{self, Quiet, Sender};
 
 /// Dead letters under way at once: every host holds them in memory.
 const MOST: u64 = 10_000;
@@ -226,7 +226,7 @@ fn sender(chosen: &Chosen, largest: u64) -> anyhow::Result<Sender> {
         .set("batch.size", largest.clamp(1_000, 262_144).to_string())
         .set("delivery.report.only.error", "true");
     client.remove("transactional.id");
-    client.create_with_context(SenderContext::default()).context("the Kafka client")
+    worker::new_sender(&client).context("the Kafka client")
 }
 
 fn send(sender: &Sender, topic: &str, found: &Found) -> anyhow::Result<()> {

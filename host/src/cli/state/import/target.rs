@@ -16,7 +16,7 @@ use crate::state::changelog::{self, Changelog, HEADER, Wanted};
 use crate::state::{
     At, Checkpoint, DISK_FOLDER, Disk, Entry, MAX_ENTRIES, Page, Redis, Standing, StateError, StateStore, StoreId,
 };
-use crate::worker::{self, Sender, SenderContext};
+use crate::worker::{self, Sender};
 
 /// Bytes of entries that are looked at at once.
 const PAGE_BYTES: usize = 1 << 20;
@@ -219,7 +219,7 @@ fn to_changelog(chosen: &Chosen, topic: &str, partitions: i32) -> anyhow::Result
         .set("queue.buffering.max.kbytes", "32768")
         .set("delivery.report.only.error", "true");
     client.remove("transactional.id");
-    let sender = client.create_with_context(SenderContext::default()).context("the Kafka client")?;
+    let sender = worker::new_sender(&client).context("the Kafka client")?;
     Ok(Filling::Changelog { sender, topic: topic.to_owned() })
 }
 
