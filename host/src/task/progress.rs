@@ -110,6 +110,9 @@ impl Task {
         self.position = self.position.past(record.offset);
         self.consumed += 1;
         // What the record scheduled for a time that has passed.
-        self.fire(context, now, outputs)
+        match self.pipelines.iter().any(|pipeline| pipeline.is_due(now.wall_ms)) {
+            true => self.fire(context, now, outputs),
+            false => Progress::Done,
+        }
     }
 }

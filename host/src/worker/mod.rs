@@ -52,6 +52,9 @@ use restore::{Restorer, Restoring, Unsure};
 /// The longest wait for a record: commands and retries are looked at that often.
 const POLL: Duration = Duration::from_millis(50);
 
+/// How often a worker that is busy with records looks after anything else.
+const LOOK: Duration = Duration::from_millis(1);
+
 pub struct Worker {
     index: usize,
     member: Member,
@@ -75,6 +78,8 @@ pub struct Worker {
     paused: HashSet<TopicPartition>,
     /// A commit is under way that no further record may join: all is paused.
     halted: bool,
+    /// When commands, retries, timers and the like are looked for again.
+    look_at: Instant,
     /// When dead letters to redrive are looked for again.
     redrive_at: Instant,
     /// When parked records are looked for again.
@@ -151,6 +156,7 @@ impl Worker {
             awaiting: HashMap::new(),
             paused: HashSet::new(),
             halted: false,
+            look_at: Instant::now(),
             redrive_at: Instant::now(),
             release_at: Instant::now(),
             released: None,
@@ -183,9 +189,6 @@ impl Worker {
 
     /// The record's path, from poll to commit.
     fn run_once(&mut self) -> Result<Flow, WorkerError> {
-        if self.apply_commands()? == Flow::Stop {
-            return Ok(Flow::Stop);
-        }
         let patience = POLL.min(self.committer.remaining(self.clock.instant));
         let polled = match self.member.poll(patience) {
             None => None,
@@ -196,39 +199,54 @@ impl Worker {
             Some(Ok(polled)) => Some(polled),
         };
         let mut now = self.clock.tick();
-        self.shared.health.beat(self.index, now.wall_ms);
         let mut waits = None;
-        if let Some(polled) = &polled
-            && let Some(task) = self.tasks.get_mut(&TaskKey { topic: polled.topic(), partition: polled.partition() })
-        {
-            let headers = native::headers(polled);
-            let record = Record {
-                topic: polled.topic(),
-                partition: polled.partition(),
-                offset: polled.offset(),
-                timestamp: polled.timestamp().to_millis().unwrap_or(0),
-                key: polled.key(),
-                value: polled.payload(),
-                headers: &headers,
-            };
-            if self.halted || task.waits() || self.shared.passes_bound(&task.id, record.offset) {
-                // Fetched before its partition was paused: it comes again.
-                waits = Some(task.id.clone());
-            } else if task.did_last(record.offset) {
-                tracing::debug!(partition = %task.id, offset = record.offset, "handed out twice by the client library");
-            } else if !self.committer.begin(&self.sender) {
-                task.fetch_again();
-                waits = Some(task.id.clone());
-            } else if task.process(&self.context, &record, &mut now, &mut self.outputs) == Progress::Waits {
-                waits = Some(task.id.clone());
+        let busy = polled.is_some();
+        if let Some(polled) = polled {
+            let (topic, partition) = (polled.topic(), polled.partition());
+            if let Some(task) = self.tasks.get_mut(&TaskKey { topic, partition }) {
+                let headers = native::headers(&polled);
+                let record = Record {
+                    topic,
+                    partition,
+                    offset: polled.offset(),
+                    timestamp: polled.timestamp().to_millis().unwrap_or(0),
+                    key: polled.key(),
+                    value: polled.payload(),
+                    headers: &headers,
+                };
+                if self.halted || task.waits() || self.shared.passes_bound(&task.id, record.offset) {
+                    // Fetched before its partition was paused: it comes again.
+                    waits = Some(task.id.clone());
+                } else if task.did_last(record.offset) {
+                    tracing::debug!(partition = %task.id, offset = record.offset, "handed out twice by the client library");
+                } else if !self.committer.begin(&self.sender) {
+                    task.fetch_again();
+                    waits = Some(task.id.clone());
+                } else if task.process(&self.context, &record, &mut now, &mut self.outputs) == Progress::Waits {
+                    waits = Some(task.id.clone());
+                }
             }
         }
-        drop(polled);
         self.send_outputs()?;
         if let Some(id) = waits {
             self.pause(&id)?;
         }
         self.handle_rebalances()?;
+        let flow = match busy && now.instant < self.look_at {
+            true => Flow::Continue,
+            false => self.look_after(now)?,
+        };
+        if flow == Flow::Continue && self.committer.due(now.instant) {
+            self.commit()?;
+        }
+        Ok(flow)
+    }
+
+    /// What is to happen between two records, other than records: now and then,
+    /// as a busy worker passes here with each.
+    fn look_after(&mut self, now: Now) -> Result<Flow, WorkerError> {
+        self.look_at = now.instant + LOOK;
+        self.shared.health.beat(self.index, now.wall_ms);
         self.take_restored()?;
         if !self.halted {
             self.migrate_due(now)?;
@@ -237,10 +255,7 @@ impl Worker {
             self.release(now)?;
             self.redrive(now)?;
         }
-        if self.committer.due(now.instant) {
-            self.commit()?;
-        }
-        Ok(Flow::Continue)
+        self.apply_commands()
     }
 
     /// Hands outputs to the producer, which copies them; waits while its queue is full.

@@ -6,9 +6,13 @@ mod partition;
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use rdkafka::bindings::{rd_kafka_flush, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers};
+use rdkafka::bindings::{
+    rd_kafka_flush, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_headers,
+    rd_kafka_message_leader_epoch, rd_kafka_version,
+};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
@@ -39,6 +43,9 @@ pub fn flush(sender: &Sender, patience: Duration) -> bool {
 /// another name would end the worker: anyone who may produce could stop the
 /// group. Here such a name gets U+FFFD for what is no UTF-8.
 pub fn headers(polled: &BorrowedMessage<'_>) -> Vec<Header> {
+    if has_none(polled) {
+        return Vec::new();
+    }
     let mut list: *mut rd_kafka_headers_t = ptr::null_mut();
     // SAFETY: `polled` owns its record for the length of its borrow; the list
     // that is written stays owned by the record.
@@ -48,6 +55,32 @@ pub fn headers(polled: &BorrowedMessage<'_>) -> Vec<Header> {
     }
     all(polled, list)
 }
+
+/// Whether `polled` is known to have no headers; if not, the C library is to be
+/// asked, which allocates a reader for that: 7 % of the CPU time of a host whose
+/// records have none.
+///
+/// In a batch of format 2 (KIP-98) the number of headers follows the value, and
+/// the C library's record points into the batch as it was fetched or unpacked.
+fn has_none(polled: &BorrowedMessage<'_>) -> bool {
+    // SAFETY: `polled` owns its record for the length of its borrow. A value
+    // that is not empty lies in a batch in memory that the record keeps; one
+    // that has a leader's epoch (KIP-320) is of format 2, so at least the number
+    // of its headers comes after it. An empty value lies elsewhere.
+    unsafe {
+        let record = &*polled.ptr();
+        *IS_KNOWN
+            && record.len > 0
+            && !record.payload.is_null()
+            && rd_kafka_message_leader_epoch(polled.ptr()) >= 0
+            && *record.payload.cast::<u8>().add(record.len) == 0
+    }
+}
+
+/// Whether the C library is one of which the above was looked up: 2.12.1,
+/// `rdkafka_msgset_reader.c`. Another may be linked.
+// SAFETY: the call has no conditions.
+static IS_KNOWN: LazyLock<bool> = LazyLock::new(|| unsafe { rd_kafka_version() } == 0x020c_01ff);
 
 /// All headers of `list`, which is `owner`'s.
 fn all<T>(owner: &T, list: *const rd_kafka_headers_t) -> Vec<Header> {

@@ -1,6 +1,8 @@
 //! Every record once, in order, with all its parts.
 
-use crate::support::{Pipeline, Received, Record, Setup, Stage, by_key, kafka, produce_with_header};
+use rdkafka::producer::Producer;
+
+use crate::support::{PATIENCE, Pipeline, Received, Record, Setup, Stage, by_key, kafka, produce_with_header, send};
 
 /// A pipeline of one echo.
 fn echo(source: &str, sink: &str) -> Pipeline {
@@ -70,6 +72,35 @@ fn key_value_headers_and_timestamp_come_through() {
     assert_eq!(received[0].value, sent.value);
     assert_eq!(received[0].timestamp, 1_234_567_890_123);
     assert_eq!(received[0].headers, sent.headers);
+}
+
+/// Whether there are any is looked up where the record lies.
+#[test]
+fn headers_come_through_with_every_compression_and_kind_of_value() {
+    let values = [Some(vec![0; 100]), Some(vec![0xff; 100_000]), Some(b"1".to_vec()), Some(Vec::new()), None];
+    let sent: Vec<Record> = (0..values.len() * 4)
+        .map(|nth| {
+            let mut record = Record { value: values[nth / 4].clone(), ..Record::keyless("") };
+            for header in 0..nth % 4 {
+                record = record.header(&format!("nth-{header}"), Some(b"\0"));
+            }
+            record
+        })
+        .collect();
+    for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let (source, sink) = (kafka().topic(1), kafka().topic(1));
+        let producer = kafka().producer(&[("compression.type", compression), ("linger.ms", "50")]);
+        sent.iter().for_each(|record| send(&producer, &source, record));
+        producer.flush(PATIENCE).expect("every record is acknowledged");
+
+        Setup::new().workers(1).pipeline(echo(&source, &sink)).run_bounded();
+
+        let received = kafka().read(&sink);
+        assert_eq!(received.len(), sent.len(), "{compression}");
+        for (received, sent) in received.iter().zip(&sent) {
+            assert_eq!((&received.value, &received.headers), (&sent.value, &sent.headers), "{compression}");
+        }
+    }
 }
 
 #[test]
