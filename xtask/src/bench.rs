@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the throughput benchmark, against a broker of its own.
 //!
-//! Measures a release build, as `cargo run --release` makes it. Needs what
+//! Measures the build that the container ships, or with `--profile release` the
+//! one of `cargo run --release`, which is made sooner. Needs what
 //! `cargo xtask test` needs. The table it prints is also written to
 //! `target/bench/latest.json`. With `--languages`, no broker: the same plugin in
 //! every language, call by call; its table goes into `docs/authors/languages.md`.
@@ -22,6 +23,9 @@ pub struct Args {
     /// Runs of each case
     #[arg(long, conflicts_with = "languages")]
     runs: Option<u32>,
+    /// Profile of the build: dist is the container's, release that of `cargo run --release`
+    #[arg(long, default_value = "dist")]
+    profile: String,
     /// The plugin last-location in every language, in place of hosts
     #[arg(long)]
     languages: bool,
@@ -34,9 +38,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     ensure_toolchain()?;
     if args.languages {
-        return run_languages(args.records);
+        return run_languages(&args.profile, args.records);
     }
-    let words = ["bench", "--profile", "release", "-p", "gregor", "--bench", "throughput", "--locked"];
+    let words = ["bench", "--profile", &args.profile, "-p", "gregor", "--bench", "throughput", "--locked"];
     // Built before the broker starts, which would otherwise wait for the compiler.
     command::run(cargo(words).arg("--no-run"), INSTALL)?;
     let broker = Owned::start()?;
@@ -52,11 +56,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run_languages(records: Option<u64>) -> Result<ExitCode> {
+fn run_languages(profile: &str, records: Option<u64>) -> Result<ExitCode> {
     if languages::build()?.failed > 0 {
         bail!("the plugins in other languages do not build: see above");
     }
-    let mut bench = cargo(["bench", "--profile", "release", "-p", "gregor", "--bench", "languages", "--locked", "--"]);
+    let mut bench = cargo(["bench", "--profile", profile, "-p", "gregor", "--bench", "languages", "--locked", "--"]);
     if let Some(records) = records {
         bench.args(["--records", &records.to_string()]);
     }

@@ -5,11 +5,10 @@ mod parked;
 mod timers;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::lookup::{Found, Lookup};
 use super::parked::Quarantine;
-use super::store::{Entry, Origin, Page, StateError, StateStore};
+use super::store::{Entry, Key, Origin, Page, StateError, StateStore};
 use super::timers::{Timers, is_reserved};
 
 /// Keys are 1 to this many bytes of UTF-8.
@@ -58,7 +57,7 @@ pub struct Cache {
     /// A version's `migrate` is in work, and no record.
     migrating: bool,
     /// What stood under each key before the record in work wrote it, oldest first.
-    undo: Vec<(Arc<str>, Option<Entry>)>,
+    undo: Vec<(Key, Option<Entry>)>,
     /// Whether the changes of a commit interval are noted at all.
     tracks: bool,
     /// Whether the record that wrote an entry is remembered.
@@ -73,7 +72,7 @@ pub struct Cache {
     interval: u32,
     /// What stood under each key before this commit interval wrote it, oldest
     /// first; a key that went and came back stands there twice.
-    changed: Vec<(Arc<str>, Option<Entry>)>,
+    changed: Vec<(Key, Option<Entry>)>,
     /// Every changelog record below this offset is in the store.
     changelog: i64,
     /// The store failed; what it wrote for the record in work is not known.

@@ -3,22 +3,21 @@
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::store::{Checkpoint, Commit, Entry, Page, StateError, StateStore};
+use super::store::{Checkpoint, Commit, Entry, Key, Page, StateError, StateStore};
 
 #[derive(Default)]
 pub struct MemoryStore {
-    entries: HashMap<Arc<str>, Entry, foldhash::fast::RandomState>,
-    order: BTreeSet<Arc<str>>,
-    expiries: BTreeSet<(u64, Arc<str>)>,
+    entries: HashMap<Key, Entry, foldhash::fast::RandomState>,
+    order: BTreeSet<Key>,
+    expiries: BTreeSet<(u64, Key)>,
     bytes: u64,
 }
 
 impl MemoryStore {
-    fn forget_expiry(&mut self, key: &Arc<str>, expires_at: Option<u64>) {
+    fn forget_expiry(&mut self, key: &Key, expires_at: Option<u64>) {
         if let Some(at) = expires_at {
             self.expiries.remove(&(at, key.clone()));
         }
@@ -30,13 +29,13 @@ impl MemoryStore {
     }
 
     /// As [`StateStore::put`], which cannot fail here.
-    pub fn replace(&mut self, key: &str, entry: Entry) -> (Arc<str>, Option<Entry>) {
+    pub fn replace(&mut self, key: &str, entry: Entry) -> (Key, Option<Entry>) {
         let expires_at = entry.expires_at;
         let added = entry.value.len() as u64;
         let (shared, previous) = match self.entries.get_key_value_mut(key) {
             Some((shared, stood)) => (shared.clone(), Some(std::mem::replace(stood, entry))),
             None => {
-                let shared: Arc<str> = key.into();
+                let shared: Key = key.into();
                 self.order.insert(shared.clone());
                 self.entries.insert(shared.clone(), entry);
                 self.bytes += key.len() as u64;
@@ -55,7 +54,7 @@ impl MemoryStore {
     }
 
     /// As [`StateStore::remove`], which cannot fail here.
-    pub fn take(&mut self, key: &str) -> Option<(Arc<str>, Entry)> {
+    pub fn take(&mut self, key: &str) -> Option<(Key, Entry)> {
         let (shared, entry) = self.entries.remove_entry(key)?;
         self.order.remove(&shared);
         self.forget_expiry(&shared, entry.expires_at);
@@ -82,11 +81,11 @@ impl StateStore for MemoryStore {
         Ok(self.find(key))
     }
 
-    fn put(&mut self, key: &str, entry: Entry) -> Result<(Arc<str>, Option<Entry>), StateError> {
+    fn put(&mut self, key: &str, entry: Entry) -> Result<(Key, Option<Entry>), StateError> {
         Ok(self.replace(key, entry))
     }
 
-    fn remove(&mut self, key: &str) -> Result<Option<(Arc<str>, Entry)>, StateError> {
+    fn remove(&mut self, key: &str) -> Result<Option<(Key, Entry)>, StateError> {
         Ok(self.take(key))
     }
 
@@ -101,7 +100,7 @@ impl StateStore for MemoryStore {
         Ok(found.map(|(key, entry)| (key.to_owned(), entry.clone())).collect())
     }
 
-    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Arc<str>>, StateError> {
+    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Key>, StateError> {
         let due = self.expiries.iter().take_while(|(at, _)| *at <= now).take(limit);
         Ok(due.map(|(_, key)| key.clone()).collect())
     }

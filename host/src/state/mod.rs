@@ -30,5 +30,5 @@ pub use memory::MemoryStore;
 pub use open::{At, DISK_FOLDER, OpenError, Opener, Stores};
 pub use parked::{Parked, is_parked};
 pub use standby::{Copies, Standby};
-pub use store::{Checkpoint, Commit, Entry, Origin, Page, StateError, StateStore, StoreId};
+pub use store::{Checkpoint, Commit, Entry, Key, Origin, Page, StateError, StateStore, StoreId};
 pub use timers::{Domain, RESERVED, Timer};

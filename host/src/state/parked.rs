@@ -13,9 +13,9 @@
 //! source's, so that no two of them are one then.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use super::store::Entry;
+use crate::state::Key;
 
 /// Begins the key of each.
 const PREFIX: &str = "\u{10FFFF}q";
@@ -57,9 +57,9 @@ impl Slot {
 #[derive(Default)]
 pub(super) struct Quarantine {
     /// Of each record key, in order.
-    keys: HashMap<Box<[u8]>, BTreeSet<Arc<str>>, foldhash::fast::RandomState>,
+    keys: HashMap<Box<[u8]>, BTreeSet<Key>, foldhash::fast::RandomState>,
     /// Of records without a key, which have no order among them.
-    keyless: BTreeSet<Arc<str>>,
+    keyless: BTreeSet<Key>,
     records: u64,
     bytes: u64,
     /// The next number.
@@ -78,12 +78,12 @@ impl Quarantine {
     }
 
     /// The first of each record key, and all of records without one.
-    pub fn heads(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub fn heads(&self) -> impl Iterator<Item = &Key> {
         self.keys.values().filter_map(BTreeSet::first).chain(&self.keyless)
     }
 
     /// The first of a record key.
-    pub fn head(&self, record_key: &[u8]) -> Option<&Arc<str>> {
+    pub fn head(&self, record_key: &[u8]) -> Option<&Key> {
         self.keys.get(record_key)?.first()
     }
 
@@ -92,7 +92,7 @@ impl Quarantine {
     }
 
     /// What stood under `key` was `before`, what stands there now is `after`.
-    pub fn replace(&mut self, key: &Arc<str>, before: Option<Slot>, after: Option<Slot>) {
+    pub fn replace(&mut self, key: &Key, before: Option<Slot>, after: Option<Slot>) {
         if let Some(Slot { record_key, bytes }) = before {
             (self.records, self.bytes) = (self.records - 1, self.bytes - bytes);
             match record_key {

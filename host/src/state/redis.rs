@@ -53,7 +53,7 @@ use self::chunk::chunks;
 use self::link::Link;
 use self::script::{DISCARD, PROMOTE, STAGE};
 use super::memory::MemoryStore;
-use super::store::{Checkpoint, Commit, Entry, Page, StateError, StateStore, StoreId};
+use super::store::{Checkpoint, Commit, Entry, Key, Page, StateError, StateStore, StoreId};
 use crate::config;
 
 /// One part of a commit, in changes and in bytes: a few milliseconds of Redis' time.
@@ -162,7 +162,7 @@ pub struct RedisStore {
     /// Counts what was sent to the pending list since the store was opened.
     attempt: u64,
     /// Keys taken with [`StateStore::load`] that Redis does not have yet.
-    loaded: Vec<Arc<str>>,
+    loaded: Vec<Key>,
 }
 
 impl RedisStore {
@@ -230,11 +230,11 @@ impl StateStore for RedisStore {
         Ok(self.copy.find(key))
     }
 
-    fn put(&mut self, key: &str, entry: Entry) -> Result<(Arc<str>, Option<Entry>), StateError> {
+    fn put(&mut self, key: &str, entry: Entry) -> Result<(Key, Option<Entry>), StateError> {
         Ok(self.copy.replace(key, entry))
     }
 
-    fn remove(&mut self, key: &str) -> Result<Option<(Arc<str>, Entry)>, StateError> {
+    fn remove(&mut self, key: &str) -> Result<Option<(Key, Entry)>, StateError> {
         Ok(self.copy.take(key))
     }
 
@@ -242,7 +242,7 @@ impl StateStore for RedisStore {
         self.copy.scan(page)
     }
 
-    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Arc<str>>, StateError> {
+    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Key>, StateError> {
         self.copy.expired(now, limit)
     }
 

@@ -1,7 +1,12 @@
 //! What every backend of the cache offers.
 
 use std::fmt;
-use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+/// An entry's key. A short one, as most are, lies in the map itself: a look-up
+/// reads no further memory for it.
+pub type Key = SmolStr;
 
 /// A value, when it ends, and whose record wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +89,7 @@ pub struct Commit<'a> {
     pub now: u64,
     /// Each changed key once, with the entry that stood there at `from`. What
     /// stands there now is the store's own.
-    pub changes: &'a [(Arc<str>, Option<Entry>)],
+    pub changes: &'a [(Key, Option<Entry>)],
 }
 
 /// Up to where a store is whole.
@@ -152,13 +157,13 @@ pub trait StateStore: Send {
     ///
     /// # Errors
     /// As [`StateStore::get`].
-    fn put(&mut self, key: &str, entry: Entry) -> Result<(Arc<str>, Option<Entry>), StateError>;
+    fn put(&mut self, key: &str, entry: Entry) -> Result<(Key, Option<Entry>), StateError>;
 
     /// Takes the entry away; what stood there, expired or not.
     ///
     /// # Errors
     /// As [`StateStore::get`].
-    fn remove(&mut self, key: &str) -> Result<Option<(Arc<str>, Entry)>, StateError>;
+    fn remove(&mut self, key: &str) -> Result<Option<(Key, Entry)>, StateError>;
 
     /// Entries of a page, by their keys' bytes.
     ///
@@ -170,7 +175,7 @@ pub trait StateStore: Send {
     ///
     /// # Errors
     /// As [`StateStore::get`].
-    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Arc<str>>, StateError>;
+    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Key>, StateError>;
 
     /// Number of entries, expired ones not yet removed included.
     fn len(&self) -> u64;

@@ -9,11 +9,11 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::store::Entry;
+use crate::state::Key;
 
 /// Begins every key that is the host's own: a noncharacter, which Unicode
 /// reserves for internal use. It sorts after all others.
@@ -83,7 +83,7 @@ pub struct Timer {
     /// The key of the source record that scheduled it.
     pub record_key: Option<Vec<u8>>,
     /// That of its entry.
-    pub(super) key: Arc<str>,
+    pub(super) key: Key,
 }
 
 impl Timer {
@@ -106,12 +106,12 @@ pub(super) fn time(entry: &Entry) -> Option<u64> {
 /// write of the store, so it equals the entries.
 #[derive(Default)]
 pub(super) struct Timers {
-    event: BTreeSet<(u64, Arc<str>)>,
-    processing: BTreeSet<(u64, Arc<str>)>,
+    event: BTreeSet<(u64, Key)>,
+    processing: BTreeSet<(u64, Key)>,
 }
 
 impl Timers {
-    pub fn of(&self, domain: Domain) -> &BTreeSet<(u64, Arc<str>)> {
+    pub fn of(&self, domain: Domain) -> &BTreeSet<(u64, Key)> {
         match domain {
             Domain::EventTime => &self.event,
             Domain::ProcessingTime => &self.processing,
@@ -119,7 +119,7 @@ impl Timers {
     }
 
     /// What stood under `key` told the time `before`, what stands there now tells `after`.
-    pub fn replace(&mut self, key: &Arc<str>, before: Option<u64>, after: Option<u64>) {
+    pub fn replace(&mut self, key: &Key, before: Option<u64>, after: Option<u64>) {
         let timers = match Domain::of(key) {
             Some(Domain::EventTime) => &mut self.event,
             Some(Domain::ProcessingTime) => &mut self.processing,

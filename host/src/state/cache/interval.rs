@@ -1,11 +1,9 @@
 //! What a commit interval changed: to be made durable, or taken back.
 
-use std::sync::Arc;
-
 use hashbrown::HashSet;
 
 use super::Cache;
-use crate::state::store::{Commit, Entry, StateError};
+use crate::state::store::{Commit, Entry, Key, StateError};
 
 /// Expired entries that one commit removes at most, so that it stays short.
 const MAX_SWEEP: usize = 10_000;
@@ -27,7 +25,7 @@ impl Cache {
         mut take: impl FnMut(&str, Option<&Entry>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.sweep(now)?;
-        let mut seen = HashSet::<Arc<str>, foldhash::fast::RandomState>::default();
+        let mut seen = HashSet::<Key, foldhash::fast::RandomState>::default();
         // The first note of a key is the one that tells what stood there before.
         self.changed.retain(|(key, _)| seen.insert(key.clone()));
         for (key, _) in &self.changed {

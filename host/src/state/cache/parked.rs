@@ -1,10 +1,8 @@
 //! Records and timers that are parked, kept as entries of the host's own.
 
-use std::sync::Arc;
-
 use super::{Cache, CacheError};
 use crate::state::parked::Parked;
-use crate::state::store::{Entry, StateError};
+use crate::state::store::{Entry, Key, StateError};
 
 impl Cache {
     /// Whether something of this record key is parked.
@@ -62,12 +60,12 @@ impl Cache {
 
     /// The entry of each record key that was parked first, and those of all
     /// records without a key.
-    pub fn heads(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub fn heads(&self) -> impl Iterator<Item = &Key> {
         self.quarantine.heads()
     }
 
     /// The entry of a record key that was parked first.
-    pub fn head(&self, record_key: &[u8]) -> Option<&Arc<str>> {
+    pub fn head(&self, record_key: &[u8]) -> Option<&Key> {
         self.quarantine.head(record_key)
     }
 

@@ -1,11 +1,10 @@
 //! Timers and event time, kept as entries of the host's own; what finds all of them.
 
 use std::ops::Bound;
-use std::sync::Arc;
 
 use super::{Cache, CacheError, MAX_SCAN_BYTES, MAX_SCAN_ENTRIES};
 use crate::state::parked::Slot;
-use crate::state::store::{Entry, Origin, Page, StateError};
+use crate::state::store::{Entry, Key, Origin, Page, StateError};
 use crate::state::timers::{self, Domain, MAX_NAME, RESERVED_PREFIX, Timer, WATERMARK};
 
 impl Cache {
@@ -27,7 +26,7 @@ impl Cache {
                     self.watermark = timers::time(&entry);
                     self.settled_watermark = self.watermark;
                 }
-                let (key, slot) = (Arc::from(&*key), Slot::of(&key, &entry));
+                let (key, slot) = (Key::from(&*key), Slot::of(&key, &entry));
                 self.timers.replace(&key, None, timers::time(&entry));
                 self.quarantine.replace(&key, None, slot);
             }
@@ -41,7 +40,7 @@ impl Cache {
 
     /// Every write of the store goes through here or [`Cache::remove`]: the
     /// indexes of timers and of what is parked follow.
-    pub(super) fn put(&mut self, key: &str, entry: Entry) -> Result<(Arc<str>, Option<Entry>), StateError> {
+    pub(super) fn put(&mut self, key: &str, entry: Entry) -> Result<(Key, Option<Entry>), StateError> {
         if !timers::is_reserved(key) {
             return self.store.put(key, entry);
         }
@@ -52,7 +51,7 @@ impl Cache {
         Ok((key, previous))
     }
 
-    pub(super) fn remove(&mut self, key: &str) -> Result<Option<(Arc<str>, Entry)>, StateError> {
+    pub(super) fn remove(&mut self, key: &str) -> Result<Option<(Key, Entry)>, StateError> {
         let removed = self.store.remove(key)?;
         if let Some((key, entry)) = &removed
             && timers::is_reserved(key)

@@ -1,7 +1,5 @@
 //! One entry: undo, expiry, quotas, keys, counters.
 
-use std::sync::Arc;
-
 use super::{Backend, commit, keys};
 use crate::state::{CacheError, Checkpoint, Entry, Origin};
 
@@ -96,9 +94,9 @@ pub fn what_expired_is_named_the_earliest_first(mut backend: Backend) {
     assert!(store.expired(9, 10).unwrap().is_empty());
     store.put("d", entry(15)).unwrap();
     store.put("c", entry(98)).unwrap();
-    assert_eq!(store.expired(30, 2).unwrap(), [Arc::from("b"), Arc::from("d")]);
-    assert_eq!(store.expired(30, 10).unwrap(), [Arc::from("b"), Arc::from("d"), Arc::from("a")]);
+    assert_eq!(store.expired(30, 2).unwrap(), ["b", "d"]);
+    assert_eq!(store.expired(30, 10).unwrap(), ["b", "d", "a"]);
     store.remove("b").unwrap();
     store.put("late", entry(1)).unwrap();
-    assert_eq!(store.expired(30, 10).unwrap(), [Arc::from("late"), Arc::from("d"), Arc::from("a")]);
+    assert_eq!(store.expired(30, 10).unwrap(), ["late", "d", "a"]);
 }

@@ -1,7 +1,5 @@
 //! Commit intervals: taken back, committed, and what is there when it is opened again.
 
-use std::sync::Arc;
-
 use super::{Backend, EVERYTHING, all, commit, pairs, prepare, set};
 use crate::state::{Checkpoint, Entry, Origin, StateError};
 
@@ -133,7 +131,7 @@ pub fn expiry_and_record_keys_outlive_the_store(mut backend: Backend) {
     ];
     assert_eq!(found, wanted);
     assert!(store.expired(1_049, 10).unwrap().is_empty());
-    assert_eq!(store.expired(1_050, 10).unwrap(), [Arc::from("none")]);
+    assert_eq!(store.expired(1_050, 10).unwrap(), ["none"]);
 }
 
 pub fn what_is_restored_is_there(mut backend: Backend) {

@@ -3,10 +3,9 @@
 //! What differs from the tree is pinned; the rest goes by the clock when there
 //! is no room: an entry that was not asked for since the hand last came by.
 
-use std::sync::Arc;
-
 use hashbrown::HashMap;
 
+use crate::state::Key;
 use crate::state::store::Entry;
 
 /// Bytes that a slot takes beside its key and value, with its place in the map.
@@ -15,7 +14,7 @@ const SLOT: u64 = 160;
 const STEPS: usize = 64;
 
 pub struct Slot {
-    pub key: Arc<str>,
+    pub key: Key,
     /// What stands under the key; none where nothing does.
     pub entry: Option<Entry>,
     /// When the tree's entry expires; none while that is not known.
@@ -34,7 +33,7 @@ impl Slot {
 }
 
 pub struct Hot {
-    places: HashMap<Arc<str>, u32, foldhash::fast::RandomState>,
+    places: HashMap<Key, u32, foldhash::fast::RandomState>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     hand: usize,
@@ -85,7 +84,7 @@ impl Hot {
     /// Takes in a key that has no slot.
     pub fn insert(&mut self, key: &str, entry: Option<Entry>, former: Option<Option<u64>>) -> u32 {
         self.make_room();
-        let key: Arc<str> = key.into();
+        let key: Key = key.into();
         let slot = Slot { key: key.clone(), entry, former, changed: false, pinned: false, used: true };
         self.bytes += slot.cost();
         let at = match self.free.pop() {

@@ -12,7 +12,7 @@ use super::fault::damaged;
 use super::hot::Hot;
 use super::log::Log;
 use super::place::{self, Place};
-use crate::state::store::{Checkpoint, Commit, Entry, Page, StateError, StateStore};
+use crate::state::store::{Checkpoint, Commit, Entry, Key, Page, StateError, StateStore};
 
 /// Entries, and their bytes, that `load` gathers for one record.
 const LOAD_ENTRIES: usize = 10_000;
@@ -51,9 +51,9 @@ pub struct DiskStore {
     /// Bytes of values put since the last record.
     added: u64,
     /// Expiries of pinned slots.
-    expiries: BTreeSet<(u64, Arc<str>)>,
+    expiries: BTreeSet<(u64, Key)>,
     /// Keys of pinned slots in order, once a scan has asked for them.
-    order: Option<BTreeSet<Arc<str>>>,
+    order: Option<BTreeSet<Key>>,
     /// The tree holds no expiry before this time.
     first_expiry: u64,
     /// Something is prepared that is neither finished nor taken back.
@@ -192,12 +192,12 @@ impl StateStore for DiskStore {
         Ok(self.hot.slot(at).entry.as_ref())
     }
 
-    fn put(&mut self, key: &str, entry: Entry) -> Result<(Arc<str>, Option<Entry>), StateError> {
+    fn put(&mut self, key: &str, entry: Entry) -> Result<(Key, Option<Entry>), StateError> {
         let (at, previous) = self.set(key, Some(entry))?;
         Ok((self.hot.slot(at).key.clone(), previous))
     }
 
-    fn remove(&mut self, key: &str) -> Result<Option<(Arc<str>, Entry)>, StateError> {
+    fn remove(&mut self, key: &str) -> Result<Option<(Key, Entry)>, StateError> {
         let (at, previous) = self.set(key, None)?;
         Ok(previous.map(|entry| (self.hot.slot(at).key.clone(), entry)))
     }
@@ -248,9 +248,9 @@ impl StateStore for DiskStore {
         Ok(found)
     }
 
-    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Arc<str>>, StateError> {
-        let due = self.expiries.range(..(now.saturating_add(1), Arc::from("")));
-        let mut found: Vec<(u64, Arc<str>)> = due.take(limit).cloned().collect();
+    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Key>, StateError> {
+        let due = self.expiries.range(..(now.saturating_add(1), Key::default()));
+        let mut found: Vec<(u64, Key)> = due.take(limit).cloned().collect();
         if self.first_expiry <= now && limit > 0 {
             let mut stored = Vec::new();
             let mut first = u64::MAX;
@@ -261,7 +261,7 @@ impl StateStore for DiskStore {
                     return Ok(false);
                 }
                 if !hot.pinned(key) {
-                    stored.push((at, Arc::from(key)));
+                    stored.push((at, Key::from(key)));
                 }
                 Ok(stored.len() < limit)
             })?;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use redis::{Commands, Connection};
 
 use super::*;
+use crate::state::Key;
 use crate::state::store::Origin;
 
 mod commits;
@@ -18,7 +18,7 @@ mod server;
 mod servers;
 
 /// A store's changes as [`Commit`] wants them.
-type Changes = Vec<(Arc<str>, Option<Entry>)>;
+type Changes = Vec<(Key, Option<Entry>)>;
 
 /// An application of a test's own, whose keys go when it is dropped.
 struct App {

@@ -15,7 +15,6 @@
 mod codec;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::pipeline::{Pipeline, Settled, Tried};
@@ -24,7 +23,7 @@ use super::unit::{Place, Unit};
 use super::{Context, Now, Task};
 use crate::record::{Output, Record};
 use crate::redrive::{Failed, Letter};
-use crate::state::{CacheError, Parked, StateError};
+use crate::state::{CacheError, Key, Parked, StateError};
 
 /// How long one turn puts parked ones through before records, other partitions
 /// and commits get theirs.
@@ -42,9 +41,9 @@ const TOO_LARGE: &str = "quarantine-too-large";
 pub struct Releases {
     /// By when and by order: at once where there is no time. With the tries that
     /// it has had since the last new version.
-    due: BTreeMap<(Option<Instant>, Arc<str>), u32>,
+    due: BTreeMap<(Option<Instant>, Key), u32>,
     /// What has been tried since the last commit.
-    tried: BTreeSet<Arc<str>>,
+    tried: BTreeSet<Key>,
 }
 
 impl Releases {

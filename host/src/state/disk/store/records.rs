@@ -1,14 +1,12 @@
 //! Records of a store's log: one for each commit, written, read again, taken
 //! back, and brought into the tree.
 
-use std::sync::Arc;
-
 use super::DiskStore;
 use crate::state::disk::codec::{self, Bytes, Mark};
 use crate::state::disk::fault::damaged;
 use crate::state::disk::log::{HEAD, Log};
 use crate::state::disk::place;
-use crate::state::store::{Entry, StateError, StateStore};
+use crate::state::store::{Entry, Key, StateError, StateStore};
 
 /// Bytes of the log beyond which nothing is written any more, because the tree takes nothing.
 const MAX_LOG: u64 = 48 << 20;
@@ -18,7 +16,7 @@ const MAX_BUFFER: usize = 4 << 20;
 impl DiskStore {
     /// Appends what has changed to the log as one record that leads to `mark`,
     /// whose number and sizes are filled in.
-    pub(super) fn record(&mut self, mark: Mark, olds: &[(Arc<str>, Option<Entry>)]) -> Result<(), StateError> {
+    pub(super) fn record(&mut self, mark: Mark, olds: &[(Key, Option<Entry>)]) -> Result<(), StateError> {
         let place = self.place.clone();
         let mut writer = place.writer();
         if writer.generation != self.generation {
@@ -56,7 +54,7 @@ impl DiskStore {
         Ok(())
     }
 
-    fn write_body(&mut self, mark: &Mark, olds: &[(Arc<str>, Option<Entry>)]) {
+    fn write_body(&mut self, mark: &Mark, olds: &[(Key, Option<Entry>)]) {
         let out = &mut self.buffer;
         out.clear();
         out.resize(HEAD, 0);

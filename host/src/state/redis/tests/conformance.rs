@@ -1,6 +1,7 @@
 //! The suite that every backend runs.
 
 use super::*;
+use crate::state::Key;
 use crate::state::conformance::{Backend, conforms};
 
 /// The suite's clock starts in 1970, and Redis would end its entries at once:
@@ -28,12 +29,12 @@ impl StateStore for Later {
         Ok(self.got.as_ref())
     }
 
-    fn put(&mut self, key: &str, entry: Entry) -> Result<(Arc<str>, Option<Entry>), StateError> {
+    fn put(&mut self, key: &str, entry: Entry) -> Result<(Key, Option<Entry>), StateError> {
         let (key, before) = self.store.put(key, later(entry))?;
         Ok((key, before.map(sooner)))
     }
 
-    fn remove(&mut self, key: &str) -> Result<Option<(Arc<str>, Entry)>, StateError> {
+    fn remove(&mut self, key: &str) -> Result<Option<(Key, Entry)>, StateError> {
         Ok(self.store.remove(key)?.map(|(key, entry)| (key, sooner(entry))))
     }
 
@@ -42,7 +43,7 @@ impl StateStore for Later {
         Ok(found.into_iter().map(|(key, entry)| (key, sooner(entry))).collect())
     }
 
-    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Arc<str>>, StateError> {
+    fn expired(&mut self, now: u64, limit: usize) -> Result<Vec<Key>, StateError> {
         self.store.expired(now + LATER, limit)
     }
 

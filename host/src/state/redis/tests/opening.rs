@@ -44,7 +44,7 @@ fn redis_ends_an_entry_by_itself() {
     std::thread::sleep(Duration::from_millis(450));
     assert_eq!(app.read("short"), None);
     // While the partition is owned, the copy tells by the entry's own expiry.
-    assert_eq!(store.expired(now(), 10).unwrap(), [Arc::<str>::from("short")]);
+    assert_eq!(store.expired(now(), 10).unwrap(), ["short"]);
     assert_eq!(store.get("short").unwrap(), Some(&short));
 
     assert_eq!(entries(&mut app.open(20)), of([("long", "w")]));
