@@ -190,18 +190,53 @@ fn an_export_carries_what_is_parked_with_its_record_keys() {
     let mut host = with_parked(&topics, &setup);
     assert_eq!(host.term(), Some(0));
     let file = setup.path().join("export.jsonl");
-    let export = Command::new(env!("CARGO_BIN_EXE_gregor"))
-        .args(["state", "export", "line", "refuses-one", "--config"])
-        .arg(setup.write())
-        .arg("--output")
-        .arg(&file)
-        .output()
-        .expect("the binary runs");
-    assert!(export.status.success(), "{}", String::from_utf8_lossy(&export.stderr));
+    state(&setup, "export", "refuses-one", &["--output", file.to_str().expect("UTF-8")]);
     let text = std::fs::read_to_string(&file).expect("an export");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len() as u64, ROUNDS);
     assert!(lines.iter().all(|line| line["recordKey"] == BAD && line["partition"] == 0));
+}
+
+#[test]
+fn what_is_parked_is_imported_where_its_record_key_belongs_in_a_grown_topic() {
+    const STAGES: [&str; 2] = ["refuses-one", "last-location"];
+    let topics = Topics::new(2);
+    let setup = setup(&topics, Backend::Memory, Guarantee::ExactlyOnce);
+    let mut host = with_parked(&topics, &setup);
+    assert_eq!(host.term(), Some(0));
+    let files = STAGES.map(|stage| setup.path().join(format!("{stage}.jsonl")).to_str().expect("UTF-8").to_owned());
+    STAGES.iter().zip(&files).for_each(|(stage, file)| state(&setup, "export", stage, &["--output", file]));
+    kafka().grow(&topics.source, 4);
+    for (stage, file) in STAGES.iter().zip(&files) {
+        kafka().delete(&format!("{}-line-{stage}-changelog", setup.app));
+        state(&setup, "import", stage, &["--input", file]);
+    }
+
+    let host = setup.spawn_as("one", &[]);
+    let of_all = |name: &str| host.metric(name, &[r#"stage="refuses-one""#]);
+    until("all are parked again", || of_all("gregor_quarantined_records") == ROUNDS as f64);
+    // Where a producer sends the key now: it waits behind them.
+    kafka().produce(&topics.source, [Record::new(BAD, format!(r#"{{"patientId":"{BAD}","lat":38.7,"lon":-9.1}}"#))]);
+    until("it is parked", || of_all("gregor_quarantined_records") == (ROUNDS + 1) as f64);
+    assert_eq!(of_all("gregor_quarantined_keys"), 1.0, "it came to another partition");
+    setup.put("refuses-one", &plugin("echo"));
+    until("nothing is parked any more", || of_all("gregor_quarantined_records") == 0.0);
+    until("the last one shows", || counts(&topics, BAD).len() as u64 > ROUNDS);
+    assert_eq!(counts(&topics, BAD), (1..=ROUNDS + 1).collect::<Vec<_>>());
+    until("all is committed", || kafka().is_settled(&setup.app, &topics.source));
+    assert_eq!(kafka().read(&topics.dead).len(), 0);
+}
+
+/// Runs `gregor state COMMAND` on a stage of the pipeline.
+#[track_caller]
+fn state(setup: &Setup, command: &str, stage: &str, words: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_gregor"))
+        .args(["state", command, "line", stage, "--config"])
+        .arg(setup.write())
+        .args(words)
+        .output()
+        .expect("the binary runs");
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
