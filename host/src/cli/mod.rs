@@ -113,6 +113,9 @@ fn load(path: &Path) -> Result<Config, ConfigErrors> {
     Config::load(path, env, &worker::check_property)
 }
 
+/// As shells report a program that SIGPIPE ended.
+const READER_GONE: i32 = 141;
+
 /// Runs a command; its errors become one line each and an exit code.
 pub fn run(cli: Cli) -> ExitCode {
     if let Command::Compile(args) = &cli.command {
@@ -129,6 +132,7 @@ pub fn run(cli: Cli) -> ExitCode {
         | Command::Resume(_) => "warn,librdkafka=error",
         _ => "info,librdkafka=warn",
     };
+    end_where_nobody_reads();
     if let Err(error) = start_log(cli.log.as_deref().unwrap_or(default), cli.log_format) {
         eprintln!("error: --log: {error}");
         return ExitCode::from(2);
@@ -151,6 +155,19 @@ pub fn run(cli: Cli) -> ExitCode {
         let config = error.downcast_ref::<ConfigErrors>().map(|_| 2);
         ExitCode::from(code.or(config).unwrap_or(1))
     })
+}
+
+/// Whoever reads the output may have seen enough, as `head` has: no reason for a
+/// panic, which is what the standard library makes of it.
+fn end_where_nobody_reads() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+            std::process::exit(READER_GONE);
+        }
+        tell(panic);
+    }));
 }
 
 fn start_log(filter: &str, format: LogFormat) -> Result<(), ParseError> {

@@ -1,7 +1,7 @@
 //! The commands, as a user types them.
 
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -15,6 +15,22 @@ fn text(bytes: &[u8]) -> String {
 fn succeeds(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     text(&output.stdout)
+}
+
+#[test]
+fn a_command_whose_reader_has_seen_enough_ends_without_a_word() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gregor"))
+        .current_dir(folder.path())
+        .args(["plugin", "new", "patients", "--lang", "c"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    // As `head` does, ahead of the first line.
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("its end");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(141), String::new()));
 }
 
 #[test]
