@@ -60,7 +60,16 @@ fn outlives_its_coordinator(guarantee: Guarantee, settings: Settings) {
     assert_eq!(host.term(), Some(0));
 
     trial.verify(&produced);
-    trial.report(&produced, &format!("the coordinator left {} times", settings.rounds));
+    let (rounds, stop) = (settings.rounds, longest_stop(&trial));
+    trial.report(&produced, &format!("the coordinator left {rounds} times, outputs stopped for {stop} ms at most"));
+}
+
+/// Milliseconds between two outputs, of any partition, at their farthest.
+fn longest_stop(trial: &Trial) -> i64 {
+    let mut appended = Vec::new();
+    trial.kafka.read_each(&trial.sink, |output| appended.push(output.timestamp));
+    appended.sort_unstable();
+    appended.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
 }
 
 fn survives(settings: Settings, fault: impl Fn(&mut Broker)) {
