@@ -66,7 +66,10 @@ fn has_none(polled: &BorrowedMessage<'_>) -> bool {
     // SAFETY: `polled` owns its record for the length of its borrow. A value
     // that is not empty lies in a batch in memory that the record keeps; one
     // that has a leader's epoch (KIP-320) is of format 2, so at least the number
-    // of its headers comes after it. An empty value lies elsewhere.
+    // of its headers comes after it. An empty value lies elsewhere. Behind such
+    // a batch, one of an older format, as brokers before Kafka 4 may hold them,
+    // shows its epoch too: its records have no headers, whatever the byte says,
+    // and only the last one's may be the byte after the whole answer.
     unsafe {
         let record = &*polled.ptr();
         *IS_KNOWN
