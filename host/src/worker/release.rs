@@ -33,9 +33,41 @@ impl Worker {
         self.send_outputs()
     }
 
-    /// The partition whose turn it is: the next one after the last, and the first after all.
     fn next_release(&self, now: Now) -> Option<TopicPartition> {
         let due = self.tasks.values().filter(|task| task.has_release(now.instant)).map(|task| &task.id);
-        due.min_by_key(|id| (Some(*id) <= self.released.as_ref(), *id)).cloned()
+        next_in_turn(due, self.released.as_ref()).cloned()
+    }
+}
+
+/// The one whose turn it is: the next one after the last, and the first after all.
+fn next_in_turn<'a>(
+    due: impl Iterator<Item = &'a TopicPartition>,
+    last: Option<&TopicPartition>,
+) -> Option<&'a TopicPartition> {
+    due.min_by_key(|id| (Some(*id) <= last, *id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_partition_that_has_something_to_release_has_its_turn_before_one_has_another() {
+        let id = |topic: &str, partition| TopicPartition { topic: topic.into(), partition };
+        let all = [id("a", 0), id("a", 1), id("b", 0)];
+        let mut last = None;
+        let turns = (0..7).map(|_| {
+            // The tasks' map has no order of its own.
+            let next = next_in_turn(all.iter().rev(), last.as_ref()).cloned().expect("some are due");
+            last = Some(next.clone());
+            next
+        });
+        let expected: Vec<_> = all.iter().cycle().take(7).cloned().collect();
+        assert_eq!(turns.collect::<Vec<_>>(), expected);
+
+        let two = [&all[0], &all[1]].into_iter();
+        assert_eq!(next_in_turn(two, Some(&all[1])), Some(&all[0]), "the other is done");
+        assert_eq!(next_in_turn([&all[1]].into_iter(), Some(&all[1])), Some(&all[1]), "it is alone");
+        assert_eq!(next_in_turn(std::iter::empty(), Some(&all[1])), None);
     }
 }
