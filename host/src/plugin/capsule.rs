@@ -30,6 +30,8 @@ use crate::state::{Cache, CacheLimits, Domain, Entry, MemoryStore, Origin, Seen,
 const FORMAT: u32 = 1;
 /// Bytes of one capsule's file at most.
 pub const MAX_BYTES: usize = 16 << 20;
+/// Capsules of one time that are looked into for a timer's own.
+const MOST_READ: u32 = 16;
 
 /// Where a stage's capsules go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,8 +236,9 @@ impl Capsule {
     }
 
     /// Writes it into `folder`, under the name of its stage and of its record or the
-    /// time of its timer, in place of an earlier one of the same. `None` where the
-    /// folder has enough of the stage, or the capsule is too large.
+    /// time of its timer, in place of an earlier one of the same (of a timer, if it is
+    /// among the first ones of its time). `None` where the folder has enough of the
+    /// stage, or the capsule is too large.
     ///
     /// # Errors
     /// When the folder does not take it.
@@ -271,8 +274,13 @@ impl Capsule {
             return folder.join(format!("{beginning}-{offset}.json"));
         };
         let numbered = |nth: u32| folder.join(format!("{beginning}-{}-{at}-{nth}.json", domain.name()));
+        // Whose a file is shows only inside, and a thousand windows may end at one time.
+        let is_of_another = |nth: u32| match nth {
+            ..=MOST_READ => Capsule::read(&numbered(nth)).is_ok_and(|there| there.timer != self.timer),
+            _ => numbered(nth).exists(),
+        };
         let mut nth = 1;
-        while Capsule::read(&numbered(nth)).is_ok_and(|there| there.timer != self.timer) {
+        while is_of_another(nth) {
             nth += 1;
         }
         numbered(nth)
