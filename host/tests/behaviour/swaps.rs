@@ -1,15 +1,18 @@
 //! Plugins replaced again and again while records flow, exactly once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 use std::{env, fs};
 
 use gregor::plugin::Digest;
 
-use crate::support::{Backend, Guarantee, Host, Settings, Trial, plugin, until};
+use crate::support::{Backend, Guarantee, Host, Settings, Trial, plugin, until, until_within};
 
 const TOKEN: &str = "s3cret";
 /// Seconds from one swap to the next.
 const ROUND: u64 = 1;
+/// Three hosts start, each of which compiles first; a large component takes a minute and more.
+const STARTED: Duration = Duration::from_secs(300);
 
 #[test]
 fn swaps_on_three_hosts_in_turn_cost_and_double_nothing() {
@@ -20,7 +23,7 @@ fn swaps_on_three_hosts_in_turn_cost_and_double_nothing() {
     let config = trial.setup.write();
     let start = |id| Host::spawn_with(&config, id, &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
     let mut hosts = ["one", "two", "three"].map(start);
-    until("each host has two partitions", || {
+    until_within(STARTED, "each host has two partitions", || {
         hosts.iter().all(|host| host.answers("/readyz")) && trial.kafka.is_stable(&trial.setup.app, 3)
     });
     let stream = trial.stream(ROUND);

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde_json::Value;
 
@@ -13,6 +14,8 @@ use super::wait::{PATIENCE, eventually, until};
 
 /// Lines of the log that a failing test shows.
 const TAIL: usize = 40;
+/// Of a command that may compile a version first, which has two minutes.
+const COMMAND: Duration = Duration::from_secs(180);
 /// Of one question to the admin server.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -108,13 +111,19 @@ impl Host {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(COMMAND))
             .build()
             .into();
         let request = agent.post(format!("http://{address}{route}")).header("authorization", format!("Bearer {token}"));
         let mut answer = request.header("expect", "100-continue").send(body).expect("the admin API answers");
         let text = answer.body_mut().read_to_string().expect("a body");
         (answer.status().as_u16(), serde_json::from_str(&text).expect("the API answers with JSON"))
+    }
+
+    /// CPU that the process has used.
+    pub fn cpu(&self) -> Duration {
+        let clock = ClockId::pid_cpu_clock_id(self.pid()).expect("the host runs");
+        clock_gettime(clock).expect("its clock").into()
     }
 
     /// Where the admin server listens, once the log says so.
@@ -175,8 +184,11 @@ impl Host {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
-        kill(pid, signal).expect("the host lives");
+        kill(self.pid(), signal).expect("the host lives");
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"))
     }
 
     /// SIGTERM, and waits for the end; its exit code.
