@@ -232,6 +232,7 @@ impl Brokers<'_> {
             {
                 match answer {
                     Ok(resource) => {
+                        let resource = told(resource)?;
                         if let OwnedResourceSpecifier::Topic(topic) = &resource.specifier {
                             described.insert(topic.clone(), resource);
                         }
@@ -298,7 +299,44 @@ impl From<KafkaError> for Unanswered {
     }
 }
 
+/// A topic has many settings. None come from a broker that has not heard yet of
+/// one that another has just created, nor for a user who may not ask: both are an
+/// error of that one answer, which rust-rdkafka 0.39 drops.
+fn told(resource: ConfigResource) -> Result<ConfigResource, Unanswered> {
+    if resource.entries.is_empty() {
+        let reason = "no settings of it are told: a broker does not know it yet, or DescribeConfigs is not granted";
+        return Err(Unanswered::NotYet(reason.to_owned()));
+    }
+    Ok(resource)
+}
+
 fn denied(wanted: &Wanted, act: &'static str, remedy: &str) -> Unanswered {
     let (topic, remedy) = (wanted.topic.clone(), remedy.to_owned());
     Unanswered::Never(Box::new(ChangelogError::Denied { topic, act, remedy }))
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::admin::{ConfigEntry, ConfigSource};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_without_settings_is_no_answer_yet() {
+        let answer =
+            |entries| ConfigResource { specifier: OwnedResourceSpecifier::Topic("changelog".to_owned()), entries };
+        let Err(Unanswered::NotYet(reason)) = told(answer(Vec::new())) else {
+            panic!("taken for the topic's settings")
+        };
+        assert!(reason.contains("does not know it yet") && reason.contains("DescribeConfigs"), "{reason}");
+        let entry = ConfigEntry {
+            name: "cleanup.policy".to_owned(),
+            value: Some("compact".to_owned()),
+            source: ConfigSource::DynamicTopic,
+            is_read_only: false,
+            is_default: false,
+            is_sensitive: false,
+        };
+        assert!(told(answer(vec![entry])).is_ok());
+    }
 }
