@@ -28,6 +28,10 @@ const PLUGIN: &str = "last-location";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two records of `--keep-running`.
 const WALK: Duration = Duration::from_millis(500);
+/// Of the workers' membership, in milliseconds. The mock cluster lets each rebalance
+/// but the first take a second less, even when all have joined again: with Kafka's
+/// 45 s, one worker that starts more than 3 s late outlasts [`PATIENCE`].
+const SESSION_MS: u32 = 10_000;
 /// Enriched records that are printed, before and after the swap.
 const SHOWN: usize = 6;
 
@@ -125,6 +129,8 @@ fn text(cluster: &Cluster, admin: &str, token: &str) -> String {
         r#"app = "gregor-demo"
 [kafka]
 "bootstrap.servers" = "{bootstrap}"
+# Where a worker joins late, the mock waits almost this long for those that have joined.
+"session.timeout.ms" = "{SESSION_MS}"
 [host]
 id = "demo"
 workers = {WORKERS}
