@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::support::{Backend, Broker, Guarantee, Settings, Trial};
+use crate::support::{Backend, Broker, Guarantee, Host, Settings, Trial, until};
 
 /// Longer than a session and than a transaction may last.
 const UNREACHABLE: Duration = Duration::from_secs(12);
@@ -51,8 +51,10 @@ fn outlives_its_coordinator(guarantee: Guarantee, settings: Settings) {
     for _ in 0..settings.rounds {
         trial.wait_for_outputs(50);
         second.kill9();
-        // Nobody asks meanwhile: the tests' own client has the library's faults too.
         sleep(FENCED);
+        // Asked is the host: the tests' own client has the library's faults too.
+        let before = commits(&host);
+        until("the host commits without that broker", || commits(&host) > before + 4.0);
         second.restart();
     }
     let produced = stream.finish();
@@ -62,6 +64,11 @@ fn outlives_its_coordinator(guarantee: Guarantee, settings: Settings) {
     trial.verify(&produced);
     let (rounds, stop) = (settings.rounds, longest_stop(&trial));
     trial.report(&produced, &format!("the coordinator left {rounds} times, outputs stopped for {stop} ms at most"));
+}
+
+/// Commits that brokers have confirmed.
+fn commits(host: &Host) -> f64 {
+    host.metric("gregor_commit_seconds_count", &[])
 }
 
 /// Milliseconds between two outputs, of any partition, at their farthest.
