@@ -13,6 +13,7 @@ pub mod partitioner;
 pub mod plugin;
 pub mod record;
 pub mod redrive;
+pub mod repeated;
 pub mod state;
 pub mod task;
 pub mod topics;
