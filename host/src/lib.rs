@@ -9,6 +9,7 @@ pub mod config;
 pub mod deploy;
 pub mod error;
 pub mod host;
+pub mod origin;
 pub mod partitioner;
 pub mod plugin;
 pub mod record;

@@ -16,6 +16,7 @@ use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::watchdog::Watchdog;
+use crate::repeated::Repeated;
 use crate::worker::{self, Member, Sender};
 
 /// One call of the client library.
@@ -25,11 +26,15 @@ const TURN: Duration = Duration::from_millis(100);
 /// How long retriable errors of one step are borne.
 const STEP: Duration = Duration::from_secs(10);
 
+/// By what happened and the error's code.
+static TOLD: Repeated<(&str, Option<i32>)> = Repeated::new();
+
 /// How a transaction ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Ended {
     Committed,
-    Aborted,
+    /// With the error, where one made it so.
+    Aborted(Option<KafkaError>),
     /// Only the group's committed offsets tell; the producer is to be made anew.
     Unclear,
 }
@@ -49,25 +54,30 @@ fn class(error: &KafkaError) -> Class {
     }
 }
 
+/// Why a transactional id is not taken over.
+pub enum Closed {
+    /// Another try may help.
+    NotYet(KafkaError),
+    Denied(KafkaError),
+    /// The brokers' `transaction.max.timeout.ms` is below the producer's `transaction.timeout.ms`.
+    Timeout,
+}
+
 /// A producer that has taken over its transactional id: whatever an earlier
 /// one left open is committed or aborted by then.
 ///
 /// # Errors
-/// The client library's, with whether another try may help.
-pub fn open(config: &ClientConfig, watchdog: &Watchdog) -> Result<Sender, (KafkaError, bool)> {
-    let sender = worker::new_sender(config).map_err(|error| (error, false))?;
+/// Why it has not.
+pub fn open(config: &ClientConfig, watchdog: &Watchdog) -> Result<Sender, Closed> {
+    use RDKafkaErrorCode as Code;
+    let sender = worker::new_sender(config).map_err(Closed::Denied)?;
     let _call = watchdog.call();
-    match sender.init_transactions(CALL) {
-        Ok(()) => Ok(sender),
-        Err(error) => {
-            let denied = matches!(
-                error.rdkafka_error_code(),
-                Some(
-                    RDKafkaErrorCode::TransactionalIdAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed
-                )
-            );
-            Err((error, !denied))
-        }
+    let Err(error) = sender.init_transactions(CALL) else { return Ok(sender) };
+    let fatal = sender.client().fatal_error().map(|(code, _)| code);
+    match fatal.or_else(|| error.rdkafka_error_code()) {
+        Some(Code::InvalidTransactionTimeout) => Err(Closed::Timeout),
+        Some(Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed) => Err(Closed::Denied(error)),
+        _ => Err(Closed::NotYet(error)),
     }
 }
 
@@ -78,8 +88,11 @@ pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, wa
     match watchdog.leave_behind(move || step(|| taking.send_offsets_to_transaction(&taken, &group, CALL))) {
         Some(Ok(())) => {}
         Some(Err((error, class))) => {
-            tracing::warn!(%error, "the transaction does not take the offsets");
-            return end_badly(sender, &class, watchdog);
+            tell(&error, "the transaction does not take the offsets");
+            return match class {
+                Class::Fatal => Ended::Unclear,
+                Class::Abort | Class::Again => abort_for(error, sender, watchdog),
+            };
         }
         None => {
             tracing::warn!(
@@ -95,18 +108,22 @@ pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, wa
         sender.poll(Duration::ZERO);
         flushed || sender.context().has_failed()
     });
-    if !flushed || sender.context().has_failed() {
-        tracing::warn!("outputs are not acknowledged; aborting the transaction");
+    if sender.context().has_failed() {
         return abort(sender, watchdog);
+    }
+    if !flushed {
+        let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
+        tell(&error, "the brokers do not acknowledge the outputs; aborting the transaction");
+        return abort_for(error, sender, watchdog);
     }
     match step(|| sender.commit_transaction(CALL)) {
         Ok(()) => Ended::Committed,
         Err((error, Class::Abort)) => {
-            tracing::warn!(%error, "the transaction is not committed");
-            abort(sender, watchdog)
+            tell(&error, "the transaction is not committed");
+            abort_for(error, sender, watchdog)
         }
         Err((error, _)) => {
-            tracing::warn!(%error, "whether the transaction is committed is not known; asking the group");
+            tell(&error, "whether the transaction is committed is not known; asking the group");
             Ended::Unclear
         }
     }
@@ -122,23 +139,29 @@ pub fn abort(sender: &Sender, watchdog: &Watchdog) -> Ended {
         match sender.abort_transaction(TURN) {
             Ok(()) => {
                 sender.poll(Duration::ZERO);
-                return Ended::Aborted;
+                return Ended::Aborted(None);
             }
             Err(error) if matches!(class(&error), Class::Again) && Instant::now() < deadline => {
                 sender.poll(Duration::ZERO);
             }
             Err(error) => {
-                tracing::warn!(%error, "the transaction cannot be aborted; making the producer anew");
+                tell(&error, "the transaction cannot be aborted; making the producer anew");
                 return Ended::Unclear;
             }
         }
     }
 }
 
-fn end_badly(sender: &Sender, class: &Class, watchdog: &Watchdog) -> Ended {
-    match class {
-        Class::Fatal => Ended::Unclear,
-        Class::Abort | Class::Again => abort(sender, watchdog),
+fn abort_for(error: KafkaError, sender: &Sender, watchdog: &Watchdog) -> Ended {
+    match abort(sender, watchdog) {
+        Ended::Aborted(None) => Ended::Aborted(Some(error)),
+        ended => ended,
+    }
+}
+
+fn tell(error: &KafkaError, what: &'static str) {
+    if let Some(suppressed) = TOLD.line_about((what, error.rdkafka_error_code().map(|code| code as i32))) {
+        tracing::warn!(%error, suppressed, "{what}");
     }
 }
 

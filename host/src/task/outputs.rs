@@ -1,6 +1,9 @@
 //! What a stage gave, on its way to the next one or to a topic.
 
+use std::borrow::Cow;
+
 use super::plan::{Plan, StagePlan};
+use crate::origin::Origin;
 use crate::plugin::{Emitted, Failure};
 use crate::record::{Header, Output, Record};
 use crate::topics::{Topic, Topics};
@@ -70,6 +73,7 @@ pub(super) fn address(
     stage: &StagePlan,
     plan: &Plan,
     topics: &Topics,
+    now_ms: u64,
 ) -> Result<Output, Failure> {
     let topic = match &emitted.topic {
         None => plan.sink.as_ref().ok_or(Failure::NoSink)?,
@@ -81,10 +85,7 @@ pub(super) fn address(
     let known = topics.get(topic);
     let partition = emitted
         .partition
-        .map(|partition| match known {
-            Some(known) if i64::from(partition) < i64::from(known.partitions) => Ok(partition.cast_signed()),
-            _ => Err(Failure::InvalidOutput("partition does not exist in its topic")),
-        })
+        .map(|partition| to_partition(partition, known))
         .transpose()?;
     let output = Output {
         topic: topic.clone(),
@@ -93,19 +94,58 @@ pub(super) fn address(
         key: emitted.key,
         value: emitted.value,
         headers: headers(emitted.headers)?,
+        origin: Origin::default(),
     };
-    fits(&output, known)?;
+    fits(&output, known, now_ms)?;
     Ok(output)
 }
 
-pub(super) fn fits(output: &Output, topic: Option<&Topic>) -> Result<(), Failure> {
-    let bytes = output.batch_bytes();
+fn to_partition(partition: u32, topic: Option<&Topic>) -> Result<i32, Failure> {
     match topic {
-        Some(topic) if bytes > topic.max_batch_bytes => {
-            Err(Failure::OutputTooLarge { topic: topic.name.to_string(), bytes, limit: topic.max_batch_bytes })
-        }
-        _ => Ok(()),
+        Some(topic) if i64::from(partition) < i64::from(topic.partitions_now) => Ok(partition.cast_signed()),
+        Some(topic) if i64::from(partition) < i64::from(topic.partitions) => Err(Failure::OutputRefused {
+            topic: topic.name.to_string(),
+            reason: format!(
+                "partition {partition} does not exist, the topic was made anew with {} partitions",
+                topic.partitions_now
+            )
+            .into(),
+        }),
+        _ => Err(Failure::InvalidOutput("partition does not exist in its topic")),
     }
+}
+
+/// Whether `topic` takes `output` at `now_ms`, milliseconds since the Unix epoch,
+/// as far as the brokers told its settings.
+pub(super) fn fits(output: &Output, topic: Option<&Topic>, now_ms: u64) -> Result<(), Failure> {
+    let Some(topic) = topic else { return Ok(()) };
+    let refused = |reason: Cow<'static, str>| Err(Failure::OutputRefused { topic: topic.name.to_string(), reason });
+    let (bytes, limit) = (output.batch_bytes(), topic.largest_output);
+    if bytes > limit {
+        return match limit < topic.max_batch_bytes {
+            true => refused(
+                format!(
+                    "it takes {bytes} bytes, message.max.bytes and queue.buffering.max.kbytes of [kafka] allow {limit}"
+                )
+                .into(),
+            ),
+            false => Err(Failure::OutputTooLarge { topic: topic.name.to_string(), bytes, limit }),
+        };
+    }
+    if topic.compacted && output.key.is_none() {
+        return refused("the topic is compacted and the output has no key".into());
+    }
+    let ahead = output.timestamp.saturating_sub(i64::try_from(now_ms).unwrap_or(i64::MAX));
+    // -1 says that there is none.
+    if output.timestamp >= 0 && ahead > topic.timestamps.after {
+        let after = topic.timestamps.after;
+        return refused(format!("its timestamp is {ahead} ms in the future, the topic's message.timestamp.after.max.ms is {after}").into());
+    }
+    if output.timestamp >= 0 && -ahead > topic.timestamps.before {
+        let before = topic.timestamps.before;
+        return refused(format!("its timestamp is {} ms in the past, the topic's message.timestamp.before.max.ms is {before}", -ahead).into());
+    }
+    Ok(())
 }
 
 fn timestamp(given: Option<u64>, input: &Record<'_>) -> Result<i64, Failure> {

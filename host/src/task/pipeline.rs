@@ -8,6 +8,7 @@ use super::outputs::{Passed, Spent, address, fits, pass_on};
 use super::plan::{Plan, StagePlan};
 use super::provenance::{self, Cause};
 use super::quarantine::Releases;
+use super::refusals::Refusals;
 use super::stage::Stage;
 use super::unit::Unit;
 use super::{Context, Now};
@@ -15,13 +16,24 @@ use crate::config::{OnFailure, Retry};
 use crate::plugin::{Call, Emitted, Failure, Soft};
 use crate::record::Output;
 use crate::state::{StateError, Timer};
+use crate::topics::Topics;
 
 /// How long to wait when no instance could be made or the state did not answer.
 const HOST_BACKOFF: Duration = Duration::from_secs(1);
+/// How long to wait for a topic that takes no outputs: every try takes back what
+/// the worker did since its last commit.
+const TOPIC_BACKOFF: Duration = Duration::from_secs(10);
+/// Record keys, in bytes, that every changelog takes beside the largest value.
+const SHORT_KEY: usize = 16 << 10;
+/// Bytes that a changelog's record takes at most beside its keys and its value.
+const ENTRY_OVERHEAD: u64 = 256;
 
 pub struct Pipeline {
     pub plan: Arc<Plan>,
     pub stages: Vec<Stage>,
+    /// The slot of its task, and its index there.
+    pub place: (u16, usize),
+    pub refusals: Refusals,
     pub time: EventTime,
     pub releases: Releases,
     /// `plugin@digest` of each stage, for lineage headers.
@@ -59,7 +71,15 @@ struct Failed {
 impl Pipeline {
     pub fn new(plan: Arc<Plan>, stages: Vec<Stage>) -> Pipeline {
         let time = EventTime::new(&plan, None);
-        let mut pipeline = Pipeline { plan, stages, time, releases: Releases::default(), versions: String::new() };
+        let mut pipeline = Pipeline {
+            plan,
+            stages,
+            place: (0, 0),
+            refusals: Refusals::default(),
+            time,
+            releases: Releases::default(),
+            versions: String::new(),
+        };
         pipeline.name_versions();
         pipeline.find_time();
         pipeline.tell_misplaced();
@@ -96,7 +116,7 @@ impl Pipeline {
         outputs: &mut Vec<Output>,
     ) -> Settled {
         if self.stages[0].cache.is_quarantined(unit.record.key) && unit.parked.is_none() {
-            return self.park_behind(unit, tried, now);
+            return self.park_behind(&context.topics, unit, tried, now);
         }
         let mut fresh = false;
         loop {
@@ -138,7 +158,8 @@ impl Pipeline {
     ) -> Result<(), Failed> {
         let before = outputs.len();
         self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms, unit.record.key));
-        let outcome = self.through_stages(context, unit, now, outputs);
+        let outcome =
+            self.through_stages(context, unit, now, outputs).and_then(|()| self.check_entries(context, unit.record.key));
         if outcome.is_ok() {
             self.stages.iter_mut().for_each(|stage| stage.cache.keep());
         } else {
@@ -146,6 +167,31 @@ impl Pipeline {
             outputs.truncate(before);
         }
         outcome
+    }
+
+    /// Bytes of the largest entry that the changelog of the first stage takes.
+    pub(super) fn entry_limit(&self, topics: &Topics) -> u64 {
+        let topic = self.stages[0].plan.changelog.as_ref().and_then(|topic| topics.get(topic));
+        topic.map_or(u64::MAX, |topic| topic.largest_output.saturating_sub(ENTRY_OVERHEAD))
+    }
+
+    /// Whether each changelog takes what the unit wrote. Values and keys of entries
+    /// are bounded when they are set; an entry carries the record's key along,
+    /// which only the source bounds.
+    fn check_entries(&mut self, context: &Context, record_key: Option<&[u8]>) -> Result<(), Failed> {
+        if record_key.is_none_or(|key| key.len() < SHORT_KEY) {
+            return Ok(());
+        }
+        for (stage, Stage { plan, cache, .. }) in self.stages.iter_mut().enumerate() {
+            let Some(topic) = plan.changelog.as_ref().and_then(|topic| context.topics.get(topic)) else { continue };
+            let largest = cache.largest_written().map_err(|error| Failed { stage, failure: Failure::State(error) })?;
+            let (bytes, limit) = (largest + ENTRY_OVERHEAD, topic.largest_output);
+            if largest > 0 && bytes > limit {
+                let failure = Failure::EntryTooLarge { topic: topic.name.to_string(), bytes, limit };
+                return Err(Failed { stage, failure });
+            }
+        }
+        Ok(())
     }
 
     fn through_stages(
@@ -158,6 +204,10 @@ impl Pipeline {
         let last = self.stages.len() - 1;
         let lineage = self.plan.provenance.then_some(self.versions.as_str());
         let (first, record) = (unit.first(), &unit.record);
+        let (slot, index) = self.place;
+        let refusals = &mut self.refusals;
+        let origin = unit.origin().in_pipeline(index);
+        let sent = origin.in_task(slot).sent_alone(refusals.is_suspect(origin));
         let mut passed: Vec<Passed> = Vec::new();
         for (index, stage) in self.stages.iter_mut().enumerate().skip(first) {
             let mut spent = Spent::default();
@@ -179,7 +229,9 @@ impl Pipeline {
                         next.push(pass_on(output, &input)?);
                         return Ok(());
                     }
-                    let mut output = address(output, &input, plan, &self.plan, &context.topics)?;
+                    let mut output = address(output, &input, plan, &self.plan, &context.topics, now.wall_ms)?;
+                    refusals.check(origin, &output.topic)?;
+                    output.origin = sent;
                     if let Some(versions) = lineage {
                         provenance::set_lineage(&mut output.headers, unit, &context.worker, versions);
                     }
@@ -213,15 +265,23 @@ impl Pipeline {
         let of_timer = unit.timer.map(|(index, _)| self.stages[index].plan.clone());
         let stage = &mut self.stages[*stage];
         let (kind, attempts) = (failure.kind(), tried.attempts);
+        let (slot, index) = self.place;
+        let origin = unit.origin().in_pipeline(index);
         let wait = |due| Settled::Wait { attempts, due, kind };
         tell(&stage.plan, unit, failure, stage.refused, attempts);
         if let Failure::State(error @ (StateError::Damaged(_) | StateError::Refused(_) | StateError::Fenced)) = failure
         {
             return Settled::Broken(error.clone());
         }
-        if let Failure::NoInstance(_) | Failure::State(_) = failure {
-            // The host's fault, not the record's: no policy may cost it.
-            return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };
+        // Not the record's fault: no policy may cost it.
+        match failure {
+            Failure::NoInstance(_) | Failure::State(_) => {
+                return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };
+            }
+            Failure::TopicUnavailable { .. } => {
+                return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + TOPIC_BACKOFF), kind };
+            }
+            _ => {}
         }
         if matches!(failure, Failure::Retry(_)) && attempts <= stage.plan.retry.attempts {
             stage.tally.retries += 1;
@@ -253,10 +313,14 @@ impl Pipeline {
                     key: record.key.map(<[u8]>::to_vec),
                     value: record.value.map(<[u8]>::to_vec),
                     headers: provenance::dead_letter(unit, &cause()),
+                    origin: origin.in_task(slot).sent_alone(self.refusals.is_suspect(origin)),
                 };
-                if let Err(failure) = fits(&letter, context.topics.get(topic)) {
+                let fit = fits(&letter, context.topics.get(topic), now.wall_ms);
+                if let Err(failure) = fit.and_then(|()| self.refusals.check(origin, topic)) {
                     tell(&stage.plan, unit, &failure, None, attempts);
-                    return Settled::Wait { attempts, due: None, kind: failure.kind() };
+                    let unavailable = matches!(failure, Failure::TopicUnavailable { .. });
+                    let due = unavailable.then(|| now.instant + TOPIC_BACKOFF);
+                    return Settled::Wait { attempts, due, kind: failure.kind() };
                 }
                 stage.tally.dead_letter(kind);
                 outputs.push(letter);
@@ -264,7 +328,7 @@ impl Pipeline {
             }
             (OnFailure::Quarantine, _) => {
                 let cause = cause();
-                self.park(unit, &cause, attempts)
+                self.park(&context.topics, unit, &cause, attempts)
             }
             (OnFailure::DeadLetter | OnFailure::Hold, _) => wait(None),
         }
