@@ -175,11 +175,7 @@ impl Host {
         let sending = worker::sender_config(&self.config, index, topics);
         let sender = worker::new_sender(&sending).map_err(HostError::Client)?;
         let exactly_once = self.config.delivery.guarantee == Guarantee::ExactlyOnce;
-        let committer = Committer::new(
-            self.config.delivery.commit_interval,
-            sending,
-            Watchdog::start(index)?,
-        );
+        let committer = Committer::new(self.config.delivery.commit_interval, sending, Watchdog::start(index)?);
         let mut worker = Worker::new(worker::Parts {
             index,
             member,

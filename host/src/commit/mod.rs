@@ -325,7 +325,7 @@ impl Committer {
         }
         crash::point("state-prepared");
         let ended = match &ready {
-            Err(_) => transaction::abort(parties.sender, &self.watchdog),
+            Err(_) => transaction::abort_failed(parties.sender, &self.watchdog),
             Ok(()) if dirty.is_empty() => transaction::abort(parties.sender, &self.watchdog),
             Ok(()) => {
                 let shared: Vec<&Task> = dirty.iter().map(|task| &***task).collect();
@@ -349,11 +349,10 @@ impl Committer {
                     _ => None,
                 };
                 let reason = reason(&traced, ready.as_ref().err().and_then(Option::as_ref), error.as_ref());
-                let taken_back = |task: &&mut &mut Task| task.is_dirty();
-                if !failures.is_empty() || parties.tasks.iter_mut().any(|task| taken_back(&task)) {
+                if !failures.is_empty() || parties.tasks.iter().any(|task| task.is_dirty()) {
                     self.aborts.push(reason);
                 }
-                for task in parties.tasks.iter_mut().filter(taken_back) {
+                for task in parties.tasks.iter_mut().filter(|task| task.is_dirty()) {
                     task.roll_back();
                     // A store that is away is waited for, nothing is tried meanwhile.
                     if !traced.learnt && away.is_none() && reason != LOST {
@@ -378,20 +377,19 @@ impl Committer {
             }
         }
     }
-
 }
 
 /// A short name of why a transaction was aborted.
 fn reason(traced: &Traced, state: Option<&StateError>, error: Option<&KafkaError>) -> &'static str {
-        let denied = matches!(
-            error.and_then(KafkaError::rdkafka_error_code),
-            Some(Code::TopicAuthorizationFailed | Code::UnknownTopicOrPartition | Code::UnknownPartition)
-        );
-        match (traced.reason, state, error) {
-            (Some(reason), ..) => reason,
-            (None, Some(_), _) => "state",
-            (None, None, _) if denied => "topic-unavailable",
-            (None, None, Some(_)) => "brokers",
-            (None, None, None) => LOST,
-        }
+    let denied = matches!(
+        error.and_then(KafkaError::rdkafka_error_code),
+        Some(Code::TopicAuthorizationFailed | Code::UnknownTopicOrPartition | Code::UnknownPartition)
+    );
+    match (traced.reason, state, error) {
+        (Some(reason), ..) => reason,
+        (None, Some(_), _) => "state",
+        (None, None, _) if denied => "topic-unavailable",
+        (None, None, Some(_)) => "brokers",
+        (None, None, None) => LOST,
+    }
 }

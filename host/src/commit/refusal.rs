@@ -11,7 +11,8 @@ use crate::repeated::Repeated;
 use crate::task::{Refusal, Task};
 use crate::worker::Failed;
 
-static REFUSED: Repeated<(String, i32)> = Repeated::new();
+/// By topic and error.
+static REFUSED: Repeated<(String, String)> = Repeated::new();
 
 /// What an error says of the outputs that it came back for.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,16 +40,19 @@ fn blame(failed: &Failed, all: &[Failed]) -> Blame {
         Code::QueueFull => {
             (output("it is larger than queue.buffering.max.kbytes of [kafka]; raise that property"), true)
         }
-        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => (
-            output("it is larger than max.message.bytes of the topic, or message.max.bytes of [kafka], allows"),
-            false,
-        ),
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
+            (output("it is larger than max.message.bytes of the topic, or message.max.bytes of [kafka], allows"), false)
+        }
         Code::InvalidTimestamp => (
-            output("its timestamp is outside message.timestamp.before.max.ms or message.timestamp.after.max.ms of the topic"),
+            output(
+                "its timestamp is outside message.timestamp.before.max.ms or message.timestamp.after.max.ms of the topic",
+            ),
             names_records(failed, all),
         ),
         Code::InvalidRecord => (
-            output("the brokers found it invalid (InvalidRecord): it has no key for a compacted topic, or its timestamp is out of bounds"),
+            output(
+                "the brokers found it invalid (InvalidRecord): it has no key for a compacted topic, or its timestamp is out of bounds",
+            ),
             names_records(failed, all),
         ),
         Code::PolicyViolation => (output("a policy of the brokers refuses it (PolicyViolation)"), false),
@@ -63,7 +67,8 @@ fn blame(failed: &Failed, all: &[Failed]) -> Blame {
 /// others come back as innocent then.
 fn names_records(failed: &Failed, all: &[Failed]) -> bool {
     all.iter().any(|other| {
-        other.code == Code::InvalidDifferentRecord && (&other.topic, other.partition) == (&failed.topic, failed.partition)
+        other.code == Code::InvalidDifferentRecord
+            && (&other.topic, other.partition) == (&failed.topic, failed.partition)
     })
 }
 
@@ -119,7 +124,7 @@ fn reason(blame: &Blame) -> &'static str {
 }
 
 fn tell(Failed { topic, partition, code, origins }: &Failed) {
-    let Some(suppressed) = REFUSED.line_about((topic.clone(), *code as i32)) else { return };
+    let Some(suppressed) = REFUSED.line_about((topic.clone(), code.to_string())) else { return };
     let changelog = origins.iter().any(|origin| origin.is_of(Kind::Changelog));
     tracing::warn!(
         topic, partition, %code, outputs = origins.len(), changelog, suppressed,

@@ -24,7 +24,11 @@ const FLUSH_TURN: Duration = Duration::from_millis(100);
 pub(super) enum Unsent {
     State(StateError),
     /// The producer does not take an entry.
-    Refused { topic: String, code: RDKafkaErrorCode, origin: Origin },
+    Refused {
+        topic: String,
+        code: RDKafkaErrorCode,
+        origin: Origin,
+    },
 }
 
 static WAITING: Repeated = Repeated::new();
@@ -37,12 +41,7 @@ impl From<StateError> for Unsent {
 }
 
 /// One changelog record for each entry that the interval changed.
-pub(super) fn send_changes(
-    sender: &Sender,
-    task: &mut Task,
-    now_ms: u64,
-    waiting: &dyn Fn(),
-) -> Result<(), Unsent> {
+pub(super) fn send_changes(sender: &Sender, task: &mut Task, now_ms: u64, waiting: &dyn Fn()) -> Result<(), Unsent> {
     let partition = task.id.partition;
     let origin = Origin::new(Kind::Changelog, 0).in_task(task.slot());
     task.changes(now_ms, |plan, position, key, entry| {
@@ -55,7 +54,11 @@ pub(super) fn send_changes(
             Some(entry) => record.payload(&entry.value),
             None => record,
         };
-        worker::offer(sender, record, waiting).map_err(|code| Unsent::Refused { topic: topic.to_string(), code, origin })
+        worker::offer(sender, record, waiting).map_err(|code| Unsent::Refused {
+            topic: topic.to_string(),
+            code,
+            origin,
+        })
     })
 }
 
@@ -88,7 +91,9 @@ pub(super) fn flush(sender: &Sender) -> bool {
         if Instant::now() >= deadline {
             if let Some(suppressed) = WAITING.line() {
                 tracing::warn!(
-                    outputs, trouble = sender.context().trouble(), suppressed,
+                    outputs,
+                    trouble = sender.context().trouble(),
+                    suppressed,
                     "the commit waits until brokers acknowledge outputs; no further record is processed"
                 );
             }

@@ -27,7 +27,7 @@ const TURN: Duration = Duration::from_millis(100);
 const STEP: Duration = Duration::from_secs(10);
 
 /// By what happened and the error's code.
-static TOLD: Repeated<(&str, Option<i32>)> = Repeated::new();
+static TOLD: Repeated<(&str, String)> = Repeated::new();
 
 /// How a transaction ended.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, wa
     match watchdog.leave_behind(move || step(|| taking.send_offsets_to_transaction(&taken, &group, CALL))) {
         Some(Ok(())) => {}
         Some(Err((error, class))) => {
-            tell(&error, "the transaction does not take the offsets");
+            tell(&error, sender, "the transaction does not take the offsets");
             return match class {
                 Class::Fatal => Ended::Unclear,
                 Class::Abort | Class::Again => abort_for(error, sender, watchdog),
@@ -113,17 +113,17 @@ pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, wa
     }
     if !flushed {
         let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
-        tell(&error, "the brokers do not acknowledge the outputs; aborting the transaction");
+        tell(&error, sender, "the brokers do not acknowledge the outputs; aborting the transaction");
         return abort_for(error, sender, watchdog);
     }
     match step(|| sender.commit_transaction(CALL)) {
         Ok(()) => Ended::Committed,
         Err((error, Class::Abort)) => {
-            tell(&error, "the transaction is not committed");
+            tell(&error, sender, "the transaction is not committed");
             abort_for(error, sender, watchdog)
         }
         Err((error, _)) => {
-            tell(&error, "whether the transaction is committed is not known; asking the group");
+            tell(&error, sender, "whether the transaction is committed is not known; asking the group");
             Ended::Unclear
         }
     }
@@ -145,9 +145,22 @@ pub fn abort(sender: &Sender, watchdog: &Watchdog) -> Ended {
                 sender.poll(Duration::ZERO);
             }
             Err(error) => {
-                tell(&error, "the transaction cannot be aborted; making the producer anew");
+                tell(&error, sender, "the transaction cannot be aborted; making the producer anew");
                 return Ended::Unclear;
             }
+        }
+    }
+}
+
+/// As [`abort`], with the error that failed the transaction before, if one did.
+pub fn abort_failed(sender: &Sender, watchdog: &Watchdog) -> Ended {
+    // Refused with that error, as every call but the abort is then.
+    let cause = sender.begin_transaction().err();
+    match cause.filter(|error| matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort())) {
+        None => abort(sender, watchdog),
+        Some(error) => {
+            tell(&error, sender, "the transaction failed; aborting it");
+            abort_for(error, sender, watchdog)
         }
     }
 }
@@ -159,9 +172,14 @@ fn abort_for(error: KafkaError, sender: &Sender, watchdog: &Watchdog) -> Ended {
     }
 }
 
-fn tell(error: &KafkaError, what: &'static str) {
-    if let Some(suppressed) = TOLD.line_about((what, error.rdkafka_error_code().map(|code| code as i32))) {
-        tracing::warn!(%error, suppressed, "{what}");
+fn tell(error: &KafkaError, sender: &Sender, what: &'static str) {
+    let Some(suppressed) = TOLD.line_about((what, error.to_string())) else { return };
+    let trouble = sender.context().trouble();
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            tracing::error!(%error, trouble, suppressed, "{what}. Grant this principal Write on the topic.");
+        }
+        _ => tracing::warn!(%error, trouble, suppressed, "{what}"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The processing of one topic partition: records in, outcome out. No Kafka in it.
 
+mod entries;
 mod event_time;
 mod migration;
 mod order;

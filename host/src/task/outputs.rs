@@ -83,10 +83,7 @@ pub(super) fn address(
         }
     };
     let known = topics.get(topic);
-    let partition = emitted
-        .partition
-        .map(|partition| to_partition(partition, known))
-        .transpose()?;
+    let partition = emitted.partition.map(|partition| to_partition(partition, known)).transpose()?;
     let output = Output {
         topic: topic.clone(),
         partition,
@@ -139,11 +136,20 @@ pub(super) fn fits(output: &Output, topic: Option<&Topic>, now_ms: u64) -> Resul
     // -1 says that there is none.
     if output.timestamp >= 0 && ahead > topic.timestamps.after {
         let after = topic.timestamps.after;
-        return refused(format!("its timestamp is {ahead} ms in the future, the topic's message.timestamp.after.max.ms is {after}").into());
+        return refused(
+            format!("its timestamp is {ahead} ms in the future, the topic's message.timestamp.after.max.ms is {after}")
+                .into(),
+        );
     }
     if output.timestamp >= 0 && -ahead > topic.timestamps.before {
         let before = topic.timestamps.before;
-        return refused(format!("its timestamp is {} ms in the past, the topic's message.timestamp.before.max.ms is {before}", -ahead).into());
+        return refused(
+            format!(
+                "its timestamp is {} ms in the past, the topic's message.timestamp.before.max.ms is {before}",
+                -ahead
+            )
+            .into(),
+        );
     }
     Ok(())
 }
@@ -162,4 +168,55 @@ fn headers(given: Vec<crate::plugin::EmittedHeader>) -> Result<Vec<Header>, Fail
             false => Ok((header.name, header.value)),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topics::Timestamps;
+
+    const NOW: u64 = 1_800_000_000_000;
+
+    fn output(timestamp: i64) -> Output {
+        let (key, value) = (Some(vec![b'k']), Some(vec![b'v'; 1_000]));
+        Output {
+            topic: "sink".into(),
+            partition: None,
+            timestamp,
+            key,
+            value,
+            headers: Vec::new(),
+            origin: Origin::default(),
+        }
+    }
+
+    fn kind(output: &Output, topic: &Topic) -> &'static str {
+        fits(output, Some(topic), NOW).as_ref().map_or_else(Failure::kind, |()| "fits")
+    }
+
+    #[test]
+    fn a_topics_settings_bound_its_outputs() {
+        let plain = Topic::new("sink", 1, 2_000);
+        let now = NOW.cast_signed();
+        assert_eq!(kind(&output(now), &plain), "fits");
+        assert_eq!(kind(&Output { value: Some(vec![0; 2_000]), ..output(now) }, &plain), "output-too-large");
+        let client = Topic { largest_output: 500, ..plain.clone() };
+        assert_eq!(kind(&output(now), &client), "output-refused", "the client's own bound");
+
+        let keyless = Output { key: None, ..output(now) };
+        assert_eq!(kind(&keyless, &plain), "fits");
+        assert_eq!(kind(&keyless, &Topic { compacted: true, ..plain.clone() }), "output-refused");
+
+        let timed = Topic { timestamps: Timestamps { before: 10, after: 5 }, ..plain };
+        let kinds = [-11, -10, 0, 5, 6].map(|ms| kind(&output(now + ms), &timed));
+        assert_eq!(kinds, ["output-refused", "fits", "fits", "fits", "output-refused"]);
+        assert_eq!(kind(&output(-1), &timed), "fits", "no time at all");
+    }
+
+    #[test]
+    fn a_partition_that_went_is_refused() {
+        let shrunk = Topic { partitions_now: 3, ..Topic::new("sink", 6, 2_000) };
+        let kind = |partition| to_partition(partition, Some(&shrunk)).as_ref().map_or_else(Failure::kind, |_| "there");
+        assert_eq!([2, 3, 5, 6].map(kind), ["there", "output-refused", "output-refused", "invalid-output"]);
+    }
 }

@@ -15,18 +15,15 @@ use super::{Context, Now};
 use crate::config::{OnFailure, Retry};
 use crate::plugin::{Call, Emitted, Failure, Soft};
 use crate::record::Output;
+use crate::repeated::Repeated;
 use crate::state::{StateError, Timer};
-use crate::topics::Topics;
 
+static WAITING: Repeated<(String, String, i32, &str)> = Repeated::new();
 /// How long to wait when no instance could be made or the state did not answer.
 const HOST_BACKOFF: Duration = Duration::from_secs(1);
 /// How long to wait for a topic that takes no outputs: every try takes back what
 /// the worker did since its last commit.
 const TOPIC_BACKOFF: Duration = Duration::from_secs(10);
-/// Record keys, in bytes, that every changelog takes beside the largest value.
-const SHORT_KEY: usize = 16 << 10;
-/// Bytes that a changelog's record takes at most beside its keys and its value.
-const ENTRY_OVERHEAD: u64 = 256;
 
 pub struct Pipeline {
     pub plan: Arc<Plan>,
@@ -62,10 +59,10 @@ pub enum Settled {
 }
 
 /// A try that gave nothing.
-struct Failed {
+pub(super) struct Failed {
     /// Where in the pipeline.
-    stage: usize,
-    failure: Failure,
+    pub stage: usize,
+    pub failure: Failure,
 }
 
 impl Pipeline {
@@ -158,8 +155,9 @@ impl Pipeline {
     ) -> Result<(), Failed> {
         let before = outputs.len();
         self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms, unit.record.key));
-        let outcome =
-            self.through_stages(context, unit, now, outputs).and_then(|()| self.check_entries(context, unit.record.key));
+        let outcome = self
+            .through_stages(context, unit, now, outputs)
+            .and_then(|()| self.check_entries(context, unit.record.key));
         if outcome.is_ok() {
             self.stages.iter_mut().for_each(|stage| stage.cache.keep());
         } else {
@@ -167,31 +165,6 @@ impl Pipeline {
             outputs.truncate(before);
         }
         outcome
-    }
-
-    /// Bytes of the largest entry that the changelog of the first stage takes.
-    pub(super) fn entry_limit(&self, topics: &Topics) -> u64 {
-        let topic = self.stages[0].plan.changelog.as_ref().and_then(|topic| topics.get(topic));
-        topic.map_or(u64::MAX, |topic| topic.largest_output.saturating_sub(ENTRY_OVERHEAD))
-    }
-
-    /// Whether each changelog takes what the unit wrote. Values and keys of entries
-    /// are bounded when they are set; an entry carries the record's key along,
-    /// which only the source bounds.
-    fn check_entries(&mut self, context: &Context, record_key: Option<&[u8]>) -> Result<(), Failed> {
-        if record_key.is_none_or(|key| key.len() < SHORT_KEY) {
-            return Ok(());
-        }
-        for (stage, Stage { plan, cache, .. }) in self.stages.iter_mut().enumerate() {
-            let Some(topic) = plan.changelog.as_ref().and_then(|topic| context.topics.get(topic)) else { continue };
-            let largest = cache.largest_written().map_err(|error| Failed { stage, failure: Failure::State(error) })?;
-            let (bytes, limit) = (largest + ENTRY_OVERHEAD, topic.largest_output);
-            if largest > 0 && bytes > limit {
-                let failure = Failure::EntryTooLarge { topic: topic.name.to_string(), bytes, limit };
-                return Err(Failed { stage, failure });
-            }
-        }
-        Ok(())
     }
 
     fn through_stages(
@@ -347,6 +320,15 @@ fn reason(failure: &Failure, refused: Option<(Soft, u64)>) -> String {
 /// holds or what a timer is called.
 fn tell(stage: &StagePlan, unit: &Unit<'_>, failure: &Failure, refused: Option<(Soft, u64)>, attempts: u32) {
     let (scope, record) = (&stage.scope, &unit.record);
+    let mut suppressed = None;
+    if let Failure::NoInstance(_) | Failure::State(_) | Failure::TopicUnavailable { .. } = failure {
+        // Tried again until it goes: the same line each time.
+        let about = (scope.stage.clone(), record.topic.to_owned(), record.partition, failure.kind());
+        suppressed = WAITING.line_about(about);
+        if suppressed.is_none() {
+            return;
+        }
+    }
     tracing::warn!(
         pipeline = scope.pipeline,
         stage = scope.stage,
@@ -357,6 +339,7 @@ fn tell(stage: &StagePlan, unit: &Unit<'_>, failure: &Failure, refused: Option<(
         timer_at = unit.cause().map(|timer| timer.at),
         attempts,
         kind = failure.kind(),
+        suppressed,
         "{}",
         reason(failure, refused),
     );

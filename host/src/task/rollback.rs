@@ -96,7 +96,8 @@ impl Task {
         let next = self.position.next;
         for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
             // A record that some pipelines are done with and others wait for.
-            let next = self.position.begun.filter(|begun| index < begun.pipelines).map_or(next, |begun| begun.offset + 1);
+            let next =
+                self.position.begun.filter(|begun| index < begun.pipelines).map_or(next, |begun| begun.offset + 1);
             pipeline.refusals.finish(|unit| unit.is_before(next));
         }
     }

@@ -8,6 +8,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
 use crate::config::{Config, Guarantee};
+use crate::repeated::Repeated;
 use crate::topics::{SendBounds, Topics};
 
 /// Whether the client library takes a property of [kafka]; else its own words.
@@ -145,7 +146,23 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
+/// By the line without its numbers.
+static LINES: Repeated<String> = Repeated::new();
+/// Characters by which two lines are told apart.
+const LIKENESS: usize = 160;
+
+/// A line of the client library, which repeats some of them several times a second.
 pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    if facility != "CONFWARN" && !matches!(level, RDKafkaLogLevel::Debug) {
+        let likeness = facility.chars().chain(line.chars()).filter(|char| !char.is_ascii_digit()).take(LIKENESS);
+        match LINES.line_about(likeness.collect()) {
+            None => return,
+            Some(0) => {}
+            Some(suppressed) => {
+                tracing::info!(target: "librdkafka", facility, suppressed, "lines like the next one were left out")
+            }
+        }
+    }
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::error!(target: "librdkafka", facility, "{line}");

@@ -64,7 +64,10 @@ pub fn offer<K: ToBytes + ?Sized, V: ToBytes + ?Sized>(
             && let Some(suppressed) = FULL.line()
         {
             tracing::warn!(
-                topic = unsent.topic, queued, trouble = context.trouble(), suppressed,
+                topic = unsent.topic,
+                queued,
+                trouble = context.trouble(),
+                suppressed,
                 "the producer's queue is full; waiting until brokers acknowledge outputs"
             );
         }
@@ -117,9 +120,9 @@ impl SenderContext {
     pub fn check(&self) -> Result<(), WorkerError> {
         match locked(&self.failures).first() {
             None => Ok(()),
-            Some(Failed { code: code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed), .. }) => {
-                Err(WorkerError::Denied(KafkaError::MessageProduction(*code)))
-            }
+            Some(Failed {
+                code: code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed), ..
+            }) => Err(WorkerError::Denied(KafkaError::MessageProduction(*code))),
             Some(Failed { topic, code, .. }) => {
                 Err(WorkerError::Undeliverable { topic: topic.clone(), reason: code.to_string() })
             }
@@ -150,7 +153,8 @@ impl SenderContext {
     /// An output of `origin` failed.
     pub fn note(&self, topic: &str, partition: i32, code: Code, origin: Origin) {
         let mut failures = locked(&self.failures);
-        let alike = |failed: &&mut Failed| failed.partition == partition && failed.code == code && failed.topic == topic;
+        let alike =
+            |failed: &&mut Failed| failed.partition == partition && failed.code == code && failed.topic == topic;
         match failures.iter_mut().find(alike) {
             Some(failed) => failed.origins.push(origin),
             None => failures.push(Failed { topic: topic.to_owned(), partition, code, origins: vec![origin] }),
@@ -161,6 +165,10 @@ impl SenderContext {
 
 impl ClientContext for SenderContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        // It names the topic that a transaction does not take; the error does not.
+        if facility == "ADDPARTS" {
+            *locked(&self.trouble) = Some(line.to_owned());
+        }
         log_line(level, facility, line);
     }
 

@@ -130,7 +130,8 @@ impl Stages {
         for (pipeline, stage) in stages {
             let labels = StageLabels { pipeline: pipeline.to_owned(), stage: stage.to_owned() };
             let Some(totals) = all.stages.get(&labels) else { continue };
-            let failed: u64 = totals.failed.iter().filter(|(kind, _)| !OF_OTHERS.contains(kind)).map(|(_, count)| count).sum();
+            let failed: u64 =
+                totals.failed.iter().filter(|(kind, _)| !OF_OTHERS.contains(kind)).map(|(_, count)| count).sum();
             calls.failed += failed.saturating_sub(totals.released_failed);
             calls.all += (totals.ok + failed).saturating_sub(totals.released);
         }

@@ -87,8 +87,7 @@ impl Stand {
             })?;
         }
         let named = plan.outputs().chain([&plan.source]);
-        let topics: Topics =
-            named.map(|name| Topic::new(name.clone(), partitions, MAX_BATCH_BYTES)).collect();
+        let topics: Topics = named.map(|name| Topic::new(name.clone(), partitions, MAX_BATCH_BYTES)).collect();
         let context = Context { engine, topics: Arc::new(topics), worker: "test/0".into(), exactly_once: false };
         Ok(Stand { context, plan, versions, partitions, tasks: BTreeMap::new(), now_ms: 0, since: None, folder })
     }
