@@ -61,7 +61,7 @@ impl HostError {
     /// The process's exit code: 1 it could not go on, 2 configuration, 3 Kafka, 4 plugin.
     pub fn exit_code(&self) -> u8 {
         match self {
-            HostError::Config(_) => 2,
+            HostError::Config(_) | HostError::Worker { error: WorkerError::TransactionTimeout { .. }, .. } => 2,
             HostError::Unreachable { .. } | HostError::MissingTopic { .. } | HostError::Client(_) => 3,
             HostError::PluginFile { .. } | HostError::PluginRefused { .. } => 4,
             _ => 1,
@@ -93,6 +93,10 @@ pub enum WorkerError {
         "topic {topic} has more than the {from} partitions it had at start, and pipeline `{pipeline}` keeps state: its keys have moved away from their state. See `gregor state export` and `import` in docs/operations.md"
     )]
     Grown { topic: String, from: i32, pipeline: String },
+    #[error(
+        "the brokers refuse transactions of {ours} ms, their transaction.max.timeout.ms is lower: raise that setting of the brokers, or set `\"transaction.timeout.ms\"` in [kafka] to at most that, and above delivery.commit-interval"
+    )]
+    TransactionTimeout { ours: String },
     #[error("it panicked")]
     Panicked,
 }

@@ -24,7 +24,7 @@ use crate::record::TopicPartition;
 use crate::redrive::{Follower, Requests};
 use crate::state::{Copies, Standby, Stores};
 use crate::task::{Context, PartitionState, Plan, Standings, Versions};
-use crate::topics::{self, Topics};
+use crate::topics::{self, Facts, Topics};
 use crate::worker::{self, Command, Member, Shared, Worker};
 
 /// A worker's stack: a guest's calls run on it, and host calls below them.
@@ -114,6 +114,7 @@ impl Host {
             redrives: Arc::new(Requests::default()),
             awaited: Arc::default(),
             unknown_versions: config.plugins.unknown_versions,
+            facts: Arc::new(Facts::new(&config, &plans, topics.clone())),
             bounds,
         });
         let runtime =
@@ -174,11 +175,7 @@ impl Host {
         let sending = worker::sender_config(&self.config, index, topics);
         let sender = worker::new_sender(&sending).map_err(HostError::Client)?;
         let exactly_once = self.config.delivery.guarantee == Guarantee::ExactlyOnce;
-        let committer = Committer::new(
-            self.config.delivery.commit_interval,
-            exactly_once.then_some(sending),
-            Watchdog::start(index)?,
-        );
+        let committer = Committer::new(self.config.delivery.commit_interval, sending, Watchdog::start(index)?);
         let mut worker = Worker::new(worker::Parts {
             index,
             member,

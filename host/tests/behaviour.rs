@@ -55,6 +55,8 @@ mod growth_of_topics;
 mod hostile;
 #[path = "behaviour/hostile_neighbours.rs"]
 mod hostile_neighbours;
+#[path = "behaviour/hostile_producers.rs"]
+mod hostile_producers;
 #[path = "behaviour/keyvalue.rs"]
 mod keyvalue;
 #[path = "behaviour/kills.rs"]

@@ -1,5 +1,6 @@
 //! Why a call of a plugin gave no outputs.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::limits::{GUEST_STACK, MAX_RESOURCES, Overrun};
@@ -43,6 +44,17 @@ pub enum Failure {
     NoSink,
     #[error("an output of {bytes} bytes is more than topic {topic} takes ({limit})")]
     OutputTooLarge { topic: String, bytes: u64, limit: u64 },
+    /// What the brokers do not take, or would not.
+    #[error("topic {topic} refused an output: {reason}")]
+    OutputRefused { topic: String, reason: Cow<'static, str> },
+    /// The topic's fault, never the record's.
+    #[error("topic {topic} takes no outputs: {reason}")]
+    TopicUnavailable { topic: String, reason: Cow<'static, str> },
+    #[error(
+        "an entry of the cache takes {bytes} bytes with its record key, the changelog topic {topic} takes {limit}; \
+         raise the topic's max.message.bytes or send shorter record keys"
+    )]
+    EntryTooLarge { topic: String, bytes: u64, limit: u64 },
     #[error("no instance could be made: {0}")]
     NoInstance(String),
     /// The plugin's own word that it cannot take over the state of the version
@@ -73,6 +85,9 @@ impl Failure {
             Failure::TopicNotGranted => "topic-not-granted",
             Failure::NoSink => "no-sink",
             Failure::OutputTooLarge { .. } => "output-too-large",
+            Failure::OutputRefused { .. } => "output-refused",
+            Failure::TopicUnavailable { .. } => "topic-unavailable",
+            Failure::EntryTooLarge { .. } => "entry-too-large",
             Failure::NoInstance(_) => "no-instance",
             Failure::Migration(_) => "migration",
             Failure::State(_) => "state",

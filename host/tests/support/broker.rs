@@ -53,7 +53,8 @@ impl Broker {
         (first, second)
     }
 
-    fn start_with(set: &[&str]) -> Broker {
+    /// With further properties, each `name=value`.
+    pub fn start_with(set: &[&str]) -> Broker {
         Broker::start_on(free_port(), set)
     }
 
@@ -83,6 +84,18 @@ impl Broker {
 
     pub fn thaw(&self) {
         self.signal(Signal::SIGCONT);
+    }
+
+    /// Kafka's kafka-acls, as in `--add --deny-principal User:ANONYMOUS --operation Write --topic sink`.
+    pub fn acls(&self, arguments: &str) {
+        let mut xtask = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+        xtask
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .args(["run", "--quiet", "--locked", "--package", "xtask", "--", "kafka", "acls"])
+            .args(arguments.split(' '))
+            .env("KAFKA_BOOTSTRAP", format!("127.0.0.1:{}", self.port))
+            .stdout(Stdio::null());
+        assert!(xtask.status().expect("cargo runs").success(), "kafka-acls {arguments}");
     }
 
     /// Clients of it, for as long as the test's process lives.

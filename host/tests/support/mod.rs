@@ -33,6 +33,7 @@ mod redis_server;
 pub mod rounds;
 mod settings;
 mod setup;
+mod topic_changes;
 mod transactions;
 mod trial;
 mod wait;

@@ -235,7 +235,7 @@ fn send(sender: &Sender, topic: &str, found: &Found) -> anyhow::Result<()> {
     let headers = named.iter().fold(OwnedHeaders::new_with_capacity(named.len()), |headers, (name, value)| {
         headers.insert(Header { key: name, value: value.as_deref() })
     });
-    let record = BaseRecord::to(topic)
+    let record = BaseRecord::with_opaque_to(topic, 0)
         .partition(letter.partition)
         .key(key.bytes())
         .payload(letter.value.as_deref().unwrap_or_default())

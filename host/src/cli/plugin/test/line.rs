@@ -132,6 +132,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::origin::Origin;
 
     #[test]
     fn an_output_is_shown_without_what_goes_without_saying() {
@@ -142,6 +143,7 @@ mod tests {
             key: Some(b"k".to_vec()),
             value: Some(br#"{"b":1,"a":2}"#.to_vec()),
             headers: Vec::new(),
+            origin: Origin::default(),
         };
         assert_eq!(output(&plain, Some("out"), Some(7)), json!({"key": "k", "value": {"a": 2, "b": 1}}));
         let odd = Output {
@@ -151,6 +153,7 @@ mod tests {
             key: None,
             value: Some(vec![0xff]),
             headers: vec![("h".into(), Some(b"5".to_vec()))],
+            origin: Origin::default(),
         };
         let shown = json!({"key": null, "valueBase64": "/w==", "topic": "other", "partition": 2, "timestamp": 8, "headers": {"h": "5"}});
         assert_eq!(output(&odd, Some("out"), Some(7)), shown);

@@ -87,8 +87,7 @@ impl Stand {
             })?;
         }
         let named = plan.outputs().chain([&plan.source]);
-        let topics: Topics =
-            named.map(|name| Topic { name: name.clone(), partitions, max_batch_bytes: MAX_BATCH_BYTES }).collect();
+        let topics: Topics = named.map(|name| Topic::new(name.clone(), partitions, MAX_BATCH_BYTES)).collect();
         let context = Context { engine, topics: Arc::new(topics), worker: "test/0".into(), exactly_once: false };
         Ok(Stand { context, plan, versions, partitions, tasks: BTreeMap::new(), now_ms: 0, since: None, folder })
     }
@@ -120,7 +119,7 @@ impl Stand {
             let memory = plan
                 .stages
                 .iter()
-                .map(|stage| Cache::new(Box::<MemoryStore>::default(), stage.scope.cache, stage.tracks));
+                .map(|stage| Cache::new(Box::<MemoryStore>::default(), stage.scope.cache, stage.origins));
             let id = TopicPartition::new(plan.source.clone(), partition);
             Task::new(id, std::slice::from_ref(plan), &self.versions, Position::at(0), true, vec![memory.collect()])
         });
