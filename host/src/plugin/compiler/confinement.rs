@@ -8,7 +8,6 @@ use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetSt
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, nice, set_dumpable_behavior, set_parent_process_death_signal, setrlimit,
 };
-use rustix::thread::set_no_new_privs;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 /// Standard input, output and error.
@@ -84,7 +83,6 @@ pub fn confine(memory: u64, cpu_seconds: u64) -> io::Result<Vec<&'static str>> {
     // Where memory ends, the kernel is to end this process and not the host.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    set_no_new_privs(true)?;
     let mut gaps = Vec::new();
     if !no_files().unwrap_or(false) {
         gaps.push("landlock");
@@ -119,7 +117,8 @@ fn no_files() -> Result<bool, landlock::RulesetError> {
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
 
-/// Whether the kernel takes the filter of [`CALLS`].
+/// Whether the kernel takes the filter of [`CALLS`]. It takes one only from a process
+/// that no `exec` gives more rights (`no_new_privs`), which both this and landlock set.
 fn few_calls() -> bool {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return false };
     let calls = CALLS.iter().map(|call| (*call, Vec::new())).collect();
