@@ -18,6 +18,7 @@
 //! `"5m"`), sizes likewise (`"64MiB"`, `"1GiB"`).
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -40,6 +41,11 @@ mod tests;
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use kafka::KafkaProperties;
 pub use stage::{Backend, Isolation, Limits, LogLevel, OnFailure, Retry, Stage, State};
+
+use crate::files::foreign;
+
+/// Largest configuration file that is read, in bytes.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// Everything a host is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +90,9 @@ pub struct Host {
     /// Token that the admin server asks for. Required where `admin` is not a
     /// loopback address. Default: none.
     pub admin_token: Option<Secret>,
+    /// Names by which the admin server is asked, besides its address and those of
+    /// loopback. Default: none.
+    pub admin_hosts: Vec<String>,
     /// Whether the admin server may be reached without TLS from other
     /// machines. Default: false.
     pub insecure: bool,
@@ -265,7 +274,11 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
         kafka_property: KafkaProperty<'_>,
     ) -> Result<Self, ConfigErrors> {
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigErrors::unreadable(path, &e))?;
+        let bytes = foreign::read_named(path, MAX_BYTES).map_err(io::Error::from);
+        let text = bytes.and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        });
+        let text = text.map_err(|error| ConfigErrors::unreadable(path, &error))?;
         let dir = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, &path.display().to_string(), dir, env, kafka_property)
     }

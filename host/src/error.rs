@@ -29,6 +29,12 @@ pub enum HostError {
     PluginRefused { plugin: String, path: PathBuf, refusal: Box<Refusal> },
     #[error("{path} cannot be used: {problem}: let the host's user write there, or name another `host.data-dir`")]
     DataDir { path: PathBuf, problem: std::io::Error },
+    #[error("{0}")]
+    DataDirRefused(#[from] crate::files::DataDirError),
+    #[error("the start was cancelled before the first worker started")]
+    Cancelled,
+    #[error("the thread that starts the host panicked; see the log above")]
+    StartPanicked,
     #[error(
         "the pool of plugin instances could not be reserved: {0}: lower `host.max-instances` or a stage's `memory`"
     )]

@@ -8,6 +8,7 @@ pub mod commit;
 pub mod config;
 pub mod deploy;
 pub mod error;
+pub mod files;
 pub mod host;
 pub mod origin;
 pub mod partitioner;

@@ -53,6 +53,12 @@ mod growth_of_hosts;
 mod growth_of_topics;
 #[path = "behaviour/hostile.rs"]
 mod hostile;
+#[path = "behaviour/hostile_connections.rs"]
+mod hostile_connections;
+#[path = "behaviour/hostile_edges.rs"]
+mod hostile_edges;
+#[path = "behaviour/hostile_folders.rs"]
+mod hostile_folders;
 #[path = "behaviour/hostile_neighbours.rs"]
 mod hostile_neighbours;
 #[path = "behaviour/hostile_producers.rs"]
@@ -93,6 +99,8 @@ mod quarantined_task;
 mod rebalance;
 #[path = "behaviour/restart.rs"]
 mod restart;
+#[path = "behaviour/signals.rs"]
+mod signals;
 #[path = "behaviour/signatures.rs"]
 mod signatures;
 #[path = "behaviour/silence.rs"]

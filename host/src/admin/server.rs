@@ -15,10 +15,12 @@
 //! | `POST /api/v1/pipelines/{pipeline}/pause`, `/resume` | its partitions, or one, wait or go on; only where there is a token |
 //! | `GET /api/v1/state/{pipeline}/{stage}` | entries of a stage's state; only where there is a token |
 //!
-//! No other route changes anything or reads a request's body.
+//! No other route changes anything or reads a request's body. All but health are
+//! answered only where they are asked for by a name of this server.
 
 mod documents;
 mod flow;
+mod names;
 mod plugins;
 mod state;
 
@@ -37,7 +39,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 
-use super::listener::{Listener, Peer, SILENCE};
+use self::names::Names;
+use super::listener::{self, Bounds};
 use super::{Health, Metrics, Views};
 use crate::config::Secret;
 use crate::state::Copies;
@@ -96,31 +99,25 @@ impl Admin {
     /// Listens on `address`, whose port may be 0 for any free one. The future
     /// serves until it is dropped; it must run on a tokio runtime with I/O and
     /// time enabled. Where `token` is given, all routes but the two of health
-    /// ask for it as a bearer token.
+    /// ask for it as a bearer token. Besides its address, the server is known by
+    /// `names`.
     ///
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn bind(
         address: SocketAddr,
         token: Option<Secret>,
+        names: Vec<String>,
         status: Arc<Status>,
     ) -> io::Result<(SocketAddr, impl Future<Output = ()> + Send + 'static)> {
         let listener = TcpListener::bind(address).await?;
         let bound = listener.local_addr()?;
-        let listener = Listener::new(listener, SILENCE);
-        let serve = async move {
-            // `serve` goes on for ever: failed accepts are tried again.
-            if let Err(error) =
-                axum::serve(listener, router(token, status).into_make_service_with_connect_info::<Peer>()).await
-            {
-                tracing::error!(%error, "the admin server ended");
-            }
-        };
-        Ok((bound, serve))
+        let router = router(token, Names::new(bound.ip(), names), status);
+        Ok((bound, listener::serve(listener, router, Bounds::ADMIN)))
     }
 }
 
-fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
+fn router(token: Option<Secret>, names: Names, status: Arc<Status>) -> Router {
     let (state, plugin, rollback) = match token {
         Some(_) => (get(state::state), get(plugins::plugin).post(plugins::deploy), post(plugins::roll_back)),
         None => (get(state::closed), get(plugins::plugin).post(plugins::closed), post(plugins::closed)),
@@ -142,7 +139,8 @@ fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
         .route("/api/v1/state/{pipeline}/{stage}", state)
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(from_fn_with_state(token.map(Arc::new), require_token));
+        .layer(from_fn_with_state(token.map(Arc::new), require_token))
+        .layer(from_fn_with_state(Arc::new(names), names::require_name));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))

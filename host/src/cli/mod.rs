@@ -16,12 +16,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Config, ConfigErrors};
 use crate::error::HostError;
+use crate::files::private;
 use crate::plugin::compiler;
 use crate::worker;
 
@@ -121,6 +123,7 @@ pub fn run(cli: Cli) -> ExitCode {
     if let Command::Compile(args) = &cli.command {
         return plugin::compile(args);
     }
+    keep_to_itself(&cli.command);
     let default = match cli.command {
         // Each failure is told by the command itself; what a plugin prints is its author's.
         Command::Plugin(plugin::PluginCommand::Test(_)) => "off,gregor::guest=info",
@@ -155,6 +158,19 @@ pub fn run(cli: Cli) -> ExitCode {
         let config = error.downcast_ref::<ConfigErrors>().map(|_| 2);
         ExitCode::from(code.or(config).unwrap_or(1))
     })
+}
+
+/// Keeps other processes, of this user too, from this one's memory and
+/// environment, which hold tokens and passwords, and other users from the files
+/// of those commands that write what records hold. Projects of plugins keep the
+/// user's own umask.
+fn keep_to_itself(command: &Command) {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        eprintln!("warning: other processes of this user can read this one's environment: {error}");
+    }
+    if matches!(command, Command::Run(_) | Command::Demo(_) | Command::State(_) | Command::DeadLetter(_)) {
+        private::by_default();
+    }
 }
 
 /// Whoever reads the output may have seen enough, as `head` has: no reason for a

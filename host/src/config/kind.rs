@@ -146,6 +146,19 @@ pub(super) fn admin_address(value: &Value) -> Parsed<Option<SocketAddr>> {
     Ok(Some(address))
 }
 
+/// A name by which a server is asked, without scheme and port.
+pub(super) fn admin_host(value: &Value) -> Parsed<String> {
+    let host = string(value)?;
+    let is_name = host.len() <= 253 && is_plain(&host) && !host.starts_with(['.', '-']);
+    if is_name || host.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(host);
+    }
+    Err(Wrong::new(
+        format!("{host:?} is not the name of a server"),
+        "write a name or an IP address alone, as in \"gregor.example\", without scheme and port",
+    ))
+}
+
 /// A token that fits a header. What was written is in no problem's text.
 pub(super) fn token(value: &Value) -> Parsed<Secret> {
     let token = string(value)?;

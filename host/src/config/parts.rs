@@ -67,6 +67,7 @@ fn host(r: &mut Reader<'_>, dir: &Path) -> Host {
         data_dir: dir.join(r.get("data-dir", kind::string).unwrap_or_else(|| "data".into())),
         admin: r.get("admin", kind::admin_address).unwrap_or(Some(([127, 0, 0, 1], 9640).into())),
         admin_token: r.get("admin-token", kind::token),
+        admin_hosts: r.list("admin-hosts", kind::admin_host),
         insecure: r.get("insecure", boolean).unwrap_or(false),
         max_instances: r.get("max-instances", whole(1..=10_000)).unwrap_or(256),
         start_timeout: r.get("start-timeout", duration(s(1)..=HOUR)).unwrap_or(s(30)),

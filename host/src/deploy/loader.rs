@@ -10,6 +10,7 @@ use super::refusal::Refusal;
 use super::signature::Trusted;
 use crate::admin::Metrics;
 use crate::config;
+use crate::files::foreign::{self, ForeignError};
 use crate::plugin::{CodeFolder, Digest, Engine, Instance, Outline, Refused, Version};
 use crate::task::{Plan, StagePlan};
 
@@ -70,16 +71,6 @@ impl Loader {
         self.plans.iter().flat_map(|plan| &plan.stages).filter(move |stage| stage.scope.plugin == plugin)
     }
 
-    /// The topic that a pipeline reads.
-    pub fn source(&self, pipeline: &str) -> Option<Arc<str>> {
-        self.plans.iter().find(|plan| plan.name == pipeline).map(|plan| plan.source.clone())
-    }
-
-    /// Names of all pipelines.
-    pub fn pipelines(&self) -> Vec<String> {
-        self.plans.iter().map(|plan| plan.name.clone()).collect()
-    }
-
     /// The watched folder.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -108,23 +99,21 @@ impl Loader {
     /// # Errors
     /// What is wrong with it and what to do.
     pub fn read(&self, plugin: &str) -> Result<Vec<u8>, Refusal> {
-        let told = |error: std::io::Error| {
-            Refusal::File(match error.kind() {
-                std::io::ErrorKind::NotFound => "does not exist: put the plugin's component there, \
-                     or correct `plugins.dir` or the stage's `plugin`"
+        foreign::read(&self.path(plugin), self.max_size).map_err(|error| match error {
+            ForeignError::TooLarge { bytes, limit } => Refused::TooLarge { bytes, limit }.into(),
+            ForeignError::Missing => Refusal::File(
+                "does not exist: put the plugin's component there, or correct `plugins.dir` or the stage's `plugin`"
                     .to_owned(),
-                _ => format!("cannot be read: {error}"),
-            })
-        };
-        let path = self.path(plugin);
-        let metadata = std::fs::metadata(&path).map_err(told)?;
-        if metadata.is_dir() {
-            return Err(Refusal::File("is a folder: put the component itself there".to_owned()));
-        }
-        if metadata.len() > self.max_size {
-            return Err(Refused::TooLarge { bytes: metadata.len(), limit: self.max_size }.into());
-        }
-        std::fs::read(&path).map_err(told)
+            ),
+            error @ ForeignError::NotRegular(_) => Refusal::File(format!("{error}: put the component itself there")),
+            error @ ForeignError::Unreadable(_) => Refusal::File(error.to_string()),
+        })
+    }
+
+    /// Whether a plugin's file may be whole: one that is still being written has
+    /// no end yet, or no valid signature.
+    pub fn may_be_whole(&self, bytes: &[u8]) -> bool {
+        Outline::read(bytes, self.max_size).is_ok() && self.trusted.check(bytes).is_ok()
     }
 
     /// Checks what `bytes` are and may be before anything is spent on them,

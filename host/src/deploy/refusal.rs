@@ -33,7 +33,7 @@ pub enum Refusal {
     NoVersion(String),
     #[error("the version kept of it is damaged: {0}: deploy the file it came from")]
     Damaged(String),
-    #[error("the audit log cannot be written, and nothing is deployed without it: {0}: see to `host.data-dir`")]
+    #[error("the audit log cannot be written, and nothing is changed without it: {0}: see to `host.data-dir`")]
     Audit(std::io::Error),
     #[error("it cannot be kept for a restart: {0}: see to `host.data-dir`")]
     History(std::io::Error),

@@ -4,17 +4,20 @@
 //!
 //! The child is the host's own binary. It has no path and no environment, so no
 //! secret either: the component comes on its standard input, the code goes out
-//! on its standard output, one line of error on its standard error.
+//! on its standard output, one line of error on its standard error. Before it
+//! reads the component it gives up what else it could do ([`confinement`]).
+
+mod confinement;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
-
-use super::{Refused, engine, one_line};
+use super::engine::Precompiler;
+use super::{Refused, one_line};
 
 /// The subcommand that the child runs.
 pub const SUBCOMMAND: &str = "compile-plugin";
@@ -50,15 +53,18 @@ impl Compiler {
     /// What the compiler says of it, a bound that it passed, or what the host lacks.
     pub fn compile(&self, component: &[u8], code_id: u64, code: &mut File, folder: &Path) -> Result<(), Refused> {
         if !self.apart {
-            let compiled =
-                engine::precompile(component, code_id).map_err(|error| Refused::Invalid(one_line(&error)))?;
+            let compiled = Precompiler::new(code_id).and_then(|compiler| compiler.compile(component));
+            let compiled = compiled.map_err(|error| Refused::Invalid(one_line(&error)))?;
             return code.write_all(&compiled).map_err(|error| Refused::NotCompiled(error.to_string()));
         }
         let mut child =
             self.spawn(component, code_id, code, folder).map_err(|error| Refused::NotCompiled(error.to_string()))?;
         let status = wait(&mut child, self.bounds.time).map_err(|error| Refused::NotCompiled(error.to_string()))?;
         let Some(status) = status else { return Err(Refused::CompileTimeout(self.bounds.time)) };
-        self.judge(status, &last_words(&mut child))
+        let words = last_words(&mut child);
+        self.judge(status, &words)?;
+        tell_of_gaps(&words);
+        Ok(())
     }
 
     fn spawn(&self, component: &[u8], code_id: u64, code: &File, folder: &Path) -> io::Result<Child> {
@@ -92,22 +98,32 @@ impl Compiler {
     }
 }
 
-/// The child's part: bounds itself, then compiles.
+/// The child's part: confines itself, then compiles. What this machine cannot keep
+/// from it is told on standard error.
 ///
 /// # Errors
 /// What the compiler says of the component, in one line.
 pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64) -> Result<(), String> {
-    for (resource, bound) in [(Resource::As, memory), (Resource::Cpu, cpu_seconds), (Resource::Core, 0)] {
-        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) }).map_err(|error| one_line(&error))?;
-    }
-    // Records go first. Neither is granted everywhere, and it compiles without.
-    let _ = nice(10);
-    // Where memory ends, the kernel is to end this process and not the host.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    confinement::close_inherited();
+    // Looks at the processor, which the confinement may keep it from.
+    let compiler = Precompiler::new(code_id).map_err(|error| one_line(&error))?;
+    let gaps = confinement::confine(memory, cpu_seconds).map_err(|error| one_line(&error))?;
     let mut component = Vec::new();
     io::stdin().read_to_end(&mut component).map_err(|error| one_line(&error))?;
-    let code = engine::precompile(&component, code_id).map_err(|error| one_line(&error))?;
-    io::stdout().write_all(&code).map_err(|error| one_line(&error))
+    let code = compiler.compile(&component).map_err(|error| one_line(&error))?;
+    io::stdout().write_all(&code).map_err(|error| one_line(&error))?;
+    if !gaps.is_empty() {
+        eprintln!("{}", gaps.join(", "));
+    }
+    Ok(())
+}
+
+/// Tells once what a child whose words these are could not give up.
+fn tell_of_gaps(words: &str) {
+    static TOLD: Once = Once::new();
+    if !words.is_empty() {
+        TOLD.call_once(|| tracing::warn!(missing = words, "this kernel does not confine the compiler completely"));
+    }
 }
 
 /// Waits for the child; `None` where it was killed for taking too long.

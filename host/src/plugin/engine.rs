@@ -93,16 +93,31 @@ fn settings() -> Config {
     config
 }
 
-/// Compiles `bytes` for an engine whose code has this `code_id`. Reserves no
-/// pool, so that it fits a process whose address space is bounded.
-///
-/// # Errors
-/// What wasmtime says of the component, or that this process would compile for
-/// another engine than asked.
-pub fn precompile(bytes: &[u8], for_code_id: u64) -> wasmtime::Result<Vec<u8>> {
-    let engine = wasmtime::Engine::new(&settings())?;
-    wasmtime::ensure!(code_id(&engine) == for_code_id, "the host was built from another version than its compiler");
-    engine.precompile_component(bytes)
+/// Compiles components for an engine elsewhere. Reserves no pool, so that it fits
+/// a process whose address space is bounded.
+pub struct Precompiler(wasmtime::Engine);
+
+impl Precompiler {
+    /// For an engine whose code has this `code_id`.
+    ///
+    /// # Errors
+    /// When this process would compile for another engine than asked.
+    pub fn new(code_id: u64) -> wasmtime::Result<Precompiler> {
+        let engine = wasmtime::Engine::new(&settings())?;
+        wasmtime::ensure!(
+            self::code_id(&engine) == code_id,
+            "the host was built from another version than its compiler"
+        );
+        Ok(Precompiler(engine))
+    }
+
+    /// The code of `component`.
+    ///
+    /// # Errors
+    /// What wasmtime says of the component.
+    pub fn compile(&self, component: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.0.precompile_component(component)
+    }
 }
 
 fn code_id(engine: &wasmtime::Engine) -> u64 {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::{Status, refuse};
 use crate::admin::listener::Peer;
-use crate::deploy::{Flowing, Refusal, Request, Who};
+use crate::deploy::{Flowing, Refusal, Who};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +54,12 @@ async fn flow(
     };
     let _waiting = peer.keep_waiting();
     let (answer, answered) = oneshot::channel();
-    status.deploys.request(Request::Flow { pipeline, partition, paused, who: Who::Api(peer.address), answer });
+    let (flows, who) = (status.deploys.flows.clone(), Who::Api(peer.address));
+    // A thread of its own, as workers answer between two records.
+    let set = move || drop(answer.send(flows.set(&pipeline, partition, paused, who)));
+    if let Err(error) = std::thread::Builder::new().name("flow".into()).spawn(set) {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("a thread could not be started: {error}"));
+    }
     match answered.await {
         Ok(Ok(Flowing { topic, partition, paused })) => {
             Json(json!({ "topic": *topic, "partition": partition, "paused": paused })).into_response()

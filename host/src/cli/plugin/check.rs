@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+use crate::files::foreign;
 use crate::plugin::{Engine, Outline, Refused, Version};
 
 /// Check whether a host would take components, without running them
@@ -62,7 +63,7 @@ pub fn run(CheckArgs { files, json }: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// Tells of one of them.
 fn is_fine(file: &Path, json: bool) -> anyhow::Result<bool> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = foreign::read(file, MAX_SIZE).with_context(|| format!("cannot read {}", file.display()))?;
     match look(&file.file_stem().unwrap_or_default().to_string_lossy(), &bytes)? {
         Ok((outline, version, compiled)) => {
             if json {

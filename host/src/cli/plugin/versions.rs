@@ -11,10 +11,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cli::api::{Api, Failed, printable};
+use crate::files::foreign;
 
 /// More than a host may take to compile a version and to hand it over.
 const PATIENCE: Duration = Duration::from_secs(2 * 3_600);
 const SHORT_DIGEST: usize = 12;
+/// Largest component that is sent; a host's own limit is in its configuration.
+const MAX_SIZE: u64 = 1 << 30;
 
 /// Which host, and how it is told.
 #[derive(clap::Args)]
@@ -159,7 +162,7 @@ pub fn history(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub fn deploy(args: &DeployArgs) -> anyhow::Result<ExitCode> {
-    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let bytes = foreign::read(&args.file, MAX_SIZE).with_context(|| format!("cannot read {}", args.file.display()))?;
     let plugin = match &args.plugin {
         Some(plugin) => plugin.clone(),
         None => args.file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),

@@ -22,9 +22,12 @@ use super::test::refuse;
 use crate::author::{Built, Project};
 use crate::cli::api::{Api, Failed, printable};
 use crate::config::{self, Config};
+use crate::files::foreign;
 
 /// More than a host may take to compile a version and to hand it over.
 const PATIENCE: Duration = Duration::from_secs(3_600);
+/// Largest component that is sent; a host's own limit is in its configuration.
+const MAX_SIZE: u64 = 1 << 30;
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
@@ -143,7 +146,8 @@ fn version(args: &DevArgs, plugin: &str, api: &Api, samples: &Samples<'_>) -> an
 }
 
 fn deploy(args: &DevArgs, built: &Built, plugin: &str, api: &Api) -> Result<Swapped, Failed> {
-    let bytes = fs::read(&built.file).with_context(|| format!("cannot read {}", built.file.display()))?;
+    let bytes =
+        foreign::read(&built.file, MAX_SIZE).with_context(|| format!("cannot read {}", built.file.display()))?;
     let query = [("approve", args.approve.to_string())];
     let body = api.post(&format!("/api/v1/plugins/{plugin}"), &query, &bytes, PATIENCE)?;
     Ok(serde_json::from_str(&body).context("the host answers, but not as this version of gregor does")?)

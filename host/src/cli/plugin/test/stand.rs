@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::records::{Given, Step};
 use super::{MAX_SIZE, line};
 use crate::config::{Backend, Config, OnFailure};
+use crate::files::{foreign, private};
 use crate::partitioner;
 use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
 use crate::record::{Output, Record, TopicPartition};
@@ -57,7 +58,7 @@ impl Stand {
     /// # Errors
     /// [`Unfit`] when a component is refused or does not start with its configuration.
     pub fn new(mut config: Config, name: &str, files: &[PathBuf], partitions: i32) -> anyhow::Result<Stand> {
-        let folder = tempfile::Builder::new().prefix("gregor-test-").tempdir()?;
+        let folder = private::folder("gregor-test-")?;
         config.host.data_dir = folder.path().to_owned();
         let pipeline = config.pipelines.iter_mut().find(|pipeline| pipeline.name == name);
         let pipeline = pipeline.with_context(|| format!("there is no pipeline {name:?} in the configuration"))?;
@@ -78,7 +79,7 @@ impl Stand {
             let plugin = &stage.scope.plugin;
             let unfit = |reason| Unfit { file: file.clone(), reason };
             if !versions.contains_key(plugin) {
-                let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                let bytes = foreign::read(file, MAX_SIZE).with_context(|| format!("cannot read {}", file.display()))?;
                 let version = Version::compile(&engine, plugin, &bytes, MAX_SIZE).map_err(unfit)?;
                 versions.insert(plugin.clone(), Arc::new(version));
             }
