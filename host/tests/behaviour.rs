@@ -91,6 +91,8 @@ mod rebalance;
 mod restart;
 #[path = "behaviour/signatures.rs"]
 mod signatures;
+#[path = "behaviour/shelf.rs"]
+mod shelf;
 #[path = "behaviour/silence.rs"]
 mod silence;
 #[path = "behaviour/standby.rs"]
