@@ -135,6 +135,12 @@ fn each_plugin_works_in_a_host() {
             vec![to("7", json!({"n": 2}))],
         ),
         (
+            "jq",
+            r#"{ program = ".value.l[] | {n: .}" }"#.into(),
+            vec![of("7", r#"{"l":[1,2]}"#, 0)],
+            vec![to("7", json!({"n": 1})), to("7", json!({"n": 2}))],
+        ),
+        (
             "mask",
             r#"{ steps = "remove name\nlast 1 @key" }"#.into(),
             vec![of("17", r#"{"name":"Ada","n":2}"#, 0)],
@@ -157,6 +163,12 @@ fn each_plugin_works_in_a_host() {
             format!("{{ per = {ever:?} }}"),
             vec![of("7", "a", 0), of("7", "b", 0), of("8", "c", 0)],
             vec![to("7", json!("a")), to("8", json!("c"))],
+        ),
+        (
+            "validate",
+            r#"{ schema = '{"required": ["n"]}' }"#.into(),
+            vec![of("7", r#"{"n":1}"#, 0)],
+            vec![to("7", json!({"n": 1}))],
         ),
     ];
     let mut setup = Setup::new().workers(1);
