@@ -89,10 +89,10 @@ mod quarantined_task;
 mod rebalance;
 #[path = "behaviour/restart.rs"]
 mod restart;
-#[path = "behaviour/signatures.rs"]
-mod signatures;
 #[path = "behaviour/shelf.rs"]
 mod shelf;
+#[path = "behaviour/signatures.rs"]
+mod signatures;
 #[path = "behaviour/silence.rs"]
 mod silence;
 #[path = "behaviour/standby.rs"]

@@ -34,8 +34,9 @@ fn each<T: Sync>(items: &[T], run: impl Fn(&T) -> Result<(), String> + Sync) -> 
     let run = &run;
     let parts = items.chunks(items.len().div_ceil(AT_ONCE).max(1));
     std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            parts.map(|part| scope.spawn(move || part.iter().filter_map(|item| run(item).err()).collect::<Vec<_>>())).collect();
+        let threads: Vec<_> = parts
+            .map(|part| scope.spawn(move || part.iter().filter_map(|item| run(item).err()).collect::<Vec<_>>()))
+            .collect();
         threads.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect()
     })
 }
@@ -90,7 +91,10 @@ fn every_case_file_comes_out_as_expected() {
 /// Key and value of each, text that is JSON as such.
 fn told(outputs: &[Received]) -> Vec<(Option<String>, Value)> {
     let value = |output: &Received| serde_json::from_str(output.text()).unwrap_or_else(|_| output.text().into());
-    outputs.iter().map(|output| (output.key.clone().map(|key| String::from_utf8(key).expect("text")), value(output))).collect()
+    outputs
+        .iter()
+        .map(|output| (output.key.clone().map(|key| String::from_utf8(key).expect("text")), value(output)))
+        .collect()
 }
 
 fn to(key: &str, value: Value) -> (Option<String>, Value) {
@@ -244,10 +248,14 @@ fn a_kill_repeats_nothing_and_changes_no_token() {
         let value = output.json();
         let id = value["id"].as_u64().expect("a number");
         assert!(ids.insert(id), "{id} came twice");
-        assert_eq!((&value["phone"], &value["lat"], &value["born"]), (&json!("*******555"), &json!(38.12), &json!("1970")));
+        assert_eq!(
+            (&value["phone"], &value["lat"], &value["born"]),
+            (&json!("*******555"), &json!(38.12), &json!("1970"))
+        );
         assert_eq!(value["patient"].as_str(), Some(output.key()), "key and field have one token");
         tokens.entry(id % PATIENTS as u64).or_default().insert(output.key().to_owned());
-        let all = format!("{:?}{:?}", output.headers, String::from_utf8_lossy(output.value.as_deref().unwrap_or_default()));
+        let all =
+            format!("{:?}{:?}", output.headers, String::from_utf8_lossy(output.value.as_deref().unwrap_or_default()));
         assert!(!all.contains("canary"), "{all}");
     }
     assert_eq!(ids.len(), SENT / 2);
@@ -257,7 +265,11 @@ fn a_kill_repeats_nothing_and_changes_no_token() {
     assert!(kafka().read(&dead).is_empty());
     assert!(!told_outside.contains("canary"), "{told_outside}");
     let changelog = format!("{}-masked-mask-changelog", setup.app);
-    let kept: String = kafka().read(&changelog).iter().map(|entry| format!("{:?}{:?}", bytes(&entry.key), bytes(&entry.value))).collect();
+    let kept: String = kafka()
+        .read(&changelog)
+        .iter()
+        .map(|entry| format!("{:?}{:?}", bytes(&entry.key), bytes(&entry.value)))
+        .collect();
     // The host keeps the key of the record with it, for a source that grows.
     assert!(kept.contains("token/") && !kept.contains("canary-name") && !kept.contains("canary-555"), "{kept}");
 }

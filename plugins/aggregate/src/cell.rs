@@ -148,7 +148,9 @@ impl Function {
     pub fn told<'v>(&self, cell: &Cell) -> Result<Value<'v>, Failure> {
         Ok(match cell {
             Cell::Count(count) => Value::integer(*count),
-            Cell::Sum(number) | Cell::Min(number) | Cell::Max(number) => number.map_or(Value::Null, |Real(number)| told(number)),
+            Cell::Sum(number) | Cell::Min(number) | Cell::Max(number) => {
+                number.map_or(Value::Null, |Real(number)| told(number))
+            }
             Cell::Mean(0, _) => Value::Null,
             Cell::Mean(count, Real(sum)) => told(sum / *count as f64),
             Cell::First(json) | Cell::Last(json) => match json {

@@ -113,10 +113,16 @@ mod tests {
         let mut digest = Digest::default();
         assert_eq!(digest.quantile(0.5), None);
         digest.add(7.0);
-        assert_eq!((digest.quantile(0.0), digest.quantile(0.5), digest.quantile(1.0)), (Some(7.0), Some(7.0), Some(7.0)));
+        assert_eq!(
+            (digest.quantile(0.0), digest.quantile(0.5), digest.quantile(1.0)),
+            (Some(7.0), Some(7.0), Some(7.0))
+        );
         digest.add(1.0);
         digest.add(4.0);
-        assert_eq!((digest.quantile(0.0), digest.quantile(0.5), digest.quantile(1.0)), (Some(1.0), Some(4.0), Some(7.0)));
+        assert_eq!(
+            (digest.quantile(0.0), digest.quantile(0.5), digest.quantile(1.0)),
+            (Some(1.0), Some(4.0), Some(7.0))
+        );
     }
 
     #[test]

@@ -74,12 +74,24 @@ struct Column {
 
 impl Settings for Plan {
     fn read(config: &Config) -> Result<Self, String> {
-        config.only(&["by", "window", "slide", "session", "aggregates", "allowed-lateness", "once", "late-topic", "missing"])?;
+        config.only(&[
+            "by",
+            "window",
+            "slide",
+            "session",
+            "aggregates",
+            "allowed-lateness",
+            "once",
+            "late-topic",
+            "missing",
+        ])?;
         let windows = match (config.duration("window")?, config.duration("slide")?, config.duration("session")?) {
             (Some(length), None, None) => Windows::tumbling(NAME, length)?,
             (Some(length), Some(slide), None) => Windows::sliding(NAME, length, slide)?,
             (None, None, Some(gap)) => Windows::session(NAME, gap)?,
-            _ => return Err("the config needs `window`, `window` and `slide`, or `session`: add window = \"5m\"".into()),
+            _ => {
+                return Err("the config needs `window`, `window` and `slide`, or `session`: add window = \"5m\"".into());
+            }
         };
         let windows = windows.allowed_lateness(config.duration("allowed-lateness")?.unwrap_or(Duration::ZERO));
         let once = config.parsed("once", "true or false")?.unwrap_or(false);
@@ -116,7 +128,8 @@ fn columns(text: &str) -> Result<Vec<Column>, String> {
 
 impl Plan {
     fn add(&self, record: Input) -> Result<Vec<Output>, Failure> {
-        let needs_document = self.by.needs_document() || self.columns.iter().any(|column| column.function.field().is_some());
+        let needs_document =
+            self.by.needs_document() || self.columns.iter().any(|column| column.function.field().is_some());
         let document = if needs_document { Some(record.document()?) } else { None };
         let identity = self.by.within(&record, document.as_ref())?;
         let mut cells = Vec::with_capacity(self.columns.len());

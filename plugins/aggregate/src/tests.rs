@@ -50,8 +50,12 @@ fn every_function_is_told_of_each_window_of_each_key() {
     assert_eq!(
         told(Ok(outputs)),
         [
-            format!(r#"{{{window},"count":4,"known":3,"sum":7.5,"min":1,"max":4,"mean":2.5,"first":"A","last":"B","wards":2,"median":2.5}}"#),
-            format!(r#"{{{window},"count":1,"known":0,"sum":null,"min":null,"max":null,"mean":null,"first":"Z","last":"Z","wards":1,"median":null}}"#),
+            format!(
+                r#"{{{window},"count":4,"known":3,"sum":7.5,"min":1,"max":4,"mean":2.5,"first":"A","last":"B","wards":2,"median":2.5}}"#
+            ),
+            format!(
+                r#"{{{window},"count":1,"known":0,"sum":null,"min":null,"max":null,"mean":null,"first":"Z","last":"Z","wards":1,"median":null}}"#
+            ),
         ]
     );
     assert!(tester.cache().is_empty());
@@ -61,7 +65,8 @@ fn every_function_is_told_of_each_window_of_each_key() {
 fn sliding_windows_overlap_and_sessions_join() {
     let mut sliding = tester(&[("window", "10s"), ("slide", "5s")]);
     push(&mut sliding, "1", "", 7_000);
-    let starts = [r#"{"windowStart":0,"windowEnd":10000,"count":1}"#, r#"{"windowStart":5000,"windowEnd":15000,"count":1}"#];
+    let starts =
+        [r#"{"windowStart":0,"windowEnd":10000,"count":1}"#, r#"{"windowStart":5000,"windowEnd":15000,"count":1}"#];
     assert_eq!(told(sliding.advance_watermark(15_000)), starts);
     let mut session = tester(&[("session", "5s"), ("aggregates", "n = sum /n\nfirst = first /n\nlast = last /n")])
         .max_out_of_orderness(Duration::from_secs(60));

@@ -78,7 +78,9 @@ impl Settings for Watch {
             fields,
             tolerance,
             tells_first: config.choice("first", &[("emit", true), ("skip", false)])?.unwrap_or(true),
-            emits: config.choice("emit", &[("change", Emits::Change), ("record", Emits::Record)])?.unwrap_or(Emits::Change),
+            emits: config
+                .choice("emit", &[("change", Emits::Change), ("record", Emits::Record)])?
+                .unwrap_or(Emits::Change),
         })
     }
 }

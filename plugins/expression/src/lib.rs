@@ -112,7 +112,8 @@ impl Condition {
         let mut context = Context::with_env(Arc::clone(&self.env));
         let value = if self.reads_value { subject.value().map_err(Stopped::Value)? } else { cel::Value::Null };
         let record = subject.record;
-        let headers = record.headers.iter().map(|header| (Key::from(header.name.as_str()), bytes(header.value.as_deref())));
+        let headers =
+            record.headers.iter().map(|header| (Key::from(header.name.as_str()), bytes(header.value.as_deref())));
         context.add_variable_from_value("value", value);
         context.add_variable_from_value("key", bytes(record.key.as_deref()));
         context.add_variable_from_value("headers", cel::Value::Map(Map { map: Arc::new(headers.collect()) }));

@@ -100,8 +100,9 @@ impl Plan {
                 ("topic", Value::Text(topic)) => output.topic = Some(topic.to_string()),
                 ("timestamp", Value::Number(number)) => output.timestamp = Some(number.parse().map_err(|_| wrong())?),
                 ("headers", Value::Object(headers)) => {
-                    let header = |(name, value): &(std::borrow::Cow<'_, str>, Value<'_>)| {
-                        Header { name: name.to_string(), value: bytes(value, false) }
+                    let header = |(name, value): &(std::borrow::Cow<'_, str>, Value<'_>)| Header {
+                        name: name.to_string(),
+                        value: bytes(value, false),
                     };
                     output.headers = headers.iter().map(header).collect();
                 }
@@ -136,9 +137,10 @@ fn new_state<'v, 'a>(told: &'v Value<'a>) -> Option<&'v Value<'a>> {
 /// What the program is given.
 fn input<'r>(record: &'r Input, document: Value<'r>) -> Value<'r> {
     let text = |bytes: &'r [u8]| std::str::from_utf8(bytes).map_or(Value::Null, Value::text);
-    let headers = record.headers.iter().map(|header| {
-        (header.name.as_str().into(), header.value.as_deref().map_or(Value::Null, text))
-    });
+    let headers = record
+        .headers
+        .iter()
+        .map(|header| (header.name.as_str().into(), header.value.as_deref().map_or(Value::Null, text)));
     Value::Object(vec![
         ("key".into(), record.key.as_deref().map_or(Value::Null, text)),
         ("value".into(), document),

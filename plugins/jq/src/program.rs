@@ -45,7 +45,9 @@ impl Program {
         let context = Ctx::<JustLut<Val>>::new(&self.filter.lut, Vars::new([write(state)]));
         let outputs = self.filter.id.run((context, write(input))).map(unwrap_valr);
         // The library's own words quote the record.
-        outputs.map(|output| output.map_err(|_| "the program fails with this record".to_owned()).and_then(|value| read(&value)))
+        outputs.map(|output| {
+            output.map_err(|_| "the program fails with this record".to_owned()).and_then(|value| read(&value))
+        })
     }
 }
 

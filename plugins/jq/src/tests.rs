@@ -8,7 +8,8 @@ fn tester(config: &[(&str, &str)]) -> PluginTester {
 }
 
 fn values(outputs: Result<Vec<Output>, Failure>) -> Vec<String> {
-    let text = |output: Output| output.value.map_or("tombstone".into(), |value| String::from_utf8(value).expect("text"));
+    let text =
+        |output: Output| output.value.map_or("tombstone".into(), |value| String::from_utf8(value).expect("text"));
     outputs.expect("outputs").into_iter().map(text).collect()
 }
 
@@ -19,10 +20,18 @@ fn run(program: &str, value: &str) -> Vec<String> {
 #[test]
 fn a_program_gives_none_one_or_many_outputs() {
     for (program, value, expected) in [
-        (".value", r#"{"n":1.0,"big":123456789012345678901234567890}"#, &[r#"{"n":1.0,"big":123456789012345678901234567890}"#][..]),
+        (
+            ".value",
+            r#"{"n":1.0,"big":123456789012345678901234567890}"#,
+            &[r#"{"n":1.0,"big":123456789012345678901234567890}"#][..],
+        ),
         (".value.l[]", r#"{"l":[1,"x",{"b":1,"a":2}]}"#, &["1", r#""x""#, r#"{"b":1,"a":2}"#]),
         ("empty", "{}", &[]),
-        ("select(.value.n > 3) | {n: .value.n, k: .key, h: .headers.trace}", r#"{"n":5}"#, &[r#"{"n":5,"k":"k","h":"t"}"#]),
+        (
+            "select(.value.n > 3) | {n: .value.n, k: .key, h: .headers.trace}",
+            r#"{"n":5}"#,
+            &[r#"{"n":5,"k":"k","h":"t"}"#],
+        ),
         ("[.topic, .partition, .offset, .timestamp]", "null", &[r#"["input",0,0,0]"#]),
         (".value | map(. + 1) | add", "[1,2]", &["5"]),
         (".value.a |= ascii_upcase | .value", r#"{"a":"x","b":1}"#, &[r#"{"a":"X","b":1}"#]),
@@ -43,7 +52,8 @@ fn what_is_not_returned_stays_as_it_was() {
 
 #[test]
 fn whole_records_are_returned_where_asked() {
-    let program = r#"., {key: "other", value: "text", topic: "alarms", timestamp: 9, headers: {a: "x", b: null}}, {key: null}"#;
+    let program =
+        r#"., {key: "other", value: "text", topic: "alarms", timestamp: 9, headers: {a: "x", b: null}}, {key: null}"#;
     let outputs = tester(&[("program", program), ("output", "record")]).push(Record::new("k", "{}").at(7));
     let outputs = outputs.expect("outputs");
     assert_eq!(outputs[0], Output::new(b"k".to_vec(), b"{}".to_vec()).with_timestamp(7), "as it was given");
@@ -55,7 +65,8 @@ fn whole_records_are_returned_where_asked() {
 
 #[test]
 fn the_state_of_a_key_is_kept_and_forgotten() {
-    let program = r#"($state // 0) as $n | if .value == "end" then {"$state": null} else {"$state": ($n + .value)}, $n end"#;
+    let program =
+        r#"($state // 0) as $n | if .value == "end" then {"$state": null} else {"$state": ($n + .value)}, $n end"#;
     let mut tester = tester(&[("program", program)]);
     for (key, value, expected) in
         [("1", "5", &["0"][..]), ("2", "7", &["0"]), ("1", "2", &["5"]), ("1", "\"end\"", &[]), ("1", "1", &["0"])]
@@ -79,7 +90,9 @@ fn a_failure_of_the_program_is_a_reject_without_quoting() {
         ("{(1): 2}", "{}", "an object with a name that is no text"),
     ] {
         match tester(&[("program", program)]).push(Record::new("k", value)) {
-            Err(Failure::Reject(reason)) => assert!(reason.contains(told) && !reason.contains("SECRET"), "{program}: {reason}"),
+            Err(Failure::Reject(reason)) => {
+                assert!(reason.contains(told) && !reason.contains("SECRET"), "{program}: {reason}")
+            }
             Ok(outputs) => assert!(program.contains("$state") && outputs.is_empty(), "{program}"),
             other => panic!("{other:?}"),
         }

@@ -130,7 +130,9 @@ impl Action {
             (Action::Last(_), _) => return Err(wrong("text or a number")),
             (Action::Hmac, other) => Value::text(secret.ok_or_else(no_secret)?.of(&plain(other))),
             (Action::Token, other) => Value::text(secret.ok_or_else(no_secret)?.token(&plain(other), place)?),
-            (Action::Year, Value::Text(text)) => Value::text(year(text).ok_or_else(|| wrong("a date such as 1970-12-31"))?.to_owned()),
+            (Action::Year, Value::Text(text)) => {
+                Value::text(year(text).ok_or_else(|| wrong("a date such as 1970-12-31"))?.to_owned())
+            }
             (Action::Year, _) => return Err(wrong("a date such as 1970-12-31")),
             (Action::Grid(size, digits), number @ Value::Number(_)) => {
                 let degrees = number.as_f64().ok_or_else(|| wrong("a coordinate"))?;

@@ -114,7 +114,8 @@ fn bytes(
     change: &impl Fn(&mut Value<'_>) -> Result<(), Failure>,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let Some(bytes) = bytes.filter(|_| *action != Action::Remove) else { return Ok(None) };
-    let text = String::from_utf8(bytes).map_err(|_| reject(format!("`{target}` is not UTF-8, and cannot be masked")))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| reject(format!("`{target}` is not UTF-8, and cannot be masked")))?;
     let mut value = Value::text(text);
     change(&mut value)?;
     Ok(Some(value.as_text().map_or_else(|| value.to_vec(), |text| text.as_bytes().to_vec())))

@@ -6,7 +6,10 @@ use gregor_sdk::{Failure, Input, Output};
 /// Parts of names, without `_`, `-` and case, and what such fields hold.
 const NAMES: [(&str, &[&str]); 11] = [
     ("name", &["name", "surname", "nextofkin"]),
-    ("identifier", &["patient", "mrn", "ssn", "nhs", "insurance", "passport", "licence", "license", "identifier", "accountno"]),
+    (
+        "identifier",
+        &["patient", "mrn", "ssn", "nhs", "insurance", "passport", "licence", "license", "identifier", "accountno"],
+    ),
     ("date", &["birth", "dob", "admitted", "admission", "discharge", "deceased", "death"]),
     ("contact", &["phone", "mobile", "fax", "email", "mail", "url", "contact"]),
     ("address", &["address", "street", "city", "town", "zip", "postcode", "postal", "county"]),
@@ -106,8 +109,12 @@ fn by_value(value: &Value<'_>) -> Option<&'static str> {
     let only = |allowed: &str| text.bytes().all(|byte| byte.is_ascii_digit() || allowed.as_bytes().contains(&byte));
     let dashes = text.get(4..5) == Some("-") && text.get(7..8) == Some("-");
     match () {
-        () if text.split_once('@').is_some_and(|(_, host)| host.contains('.')) && !text.contains(' ') => Some("contact"),
-        () if dashes && text.get(..4).is_some_and(|year| year.bytes().all(|byte| byte.is_ascii_digit())) => Some("date"),
+        () if text.split_once('@').is_some_and(|(_, host)| host.contains('.')) && !text.contains(' ') => {
+            Some("contact")
+        }
+        () if dashes && text.get(..4).is_some_and(|year| year.bytes().all(|byte| byte.is_ascii_digit())) => {
+            Some("date")
+        }
         () if text.split('.').count() == 4 && only(".") && digits >= 4 => Some("device"),
         () if (7..=15).contains(&digits) && only("+-() ./") => Some("contact"),
         () if text.split_whitespace().count() > 8 => Some("free text"),

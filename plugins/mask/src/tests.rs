@@ -26,11 +26,19 @@ fn masked(steps: &str, value: &str) -> Result<String, Failure> {
 #[test]
 fn each_step_hides_what_it_names() {
     for (steps, value, expected) in [
-        ("remove /a/name, city", r#"{"a":{"name":"x","city":"y"},"n":1.0,"l":[{"city":"z"}]}"#, r#"{"a":{},"n":1.0,"l":[{}]}"#),
+        (
+            "remove /a/name, city",
+            r#"{"a":{"name":"x","city":"y"},"n":1.0,"l":[{"city":"z"}]}"#,
+            r#"{"a":{},"n":1.0,"l":[{}]}"#,
+        ),
         ("replace \"-\" name", r#"{"name":"x","l":[{"name":{"first":"y"}}]}"#, r#"{"name":"-","l":[{"name":"-"}]}"#),
         ("replace {} /a", r#"{"a":[1]}"#, r#"{"a":{}}"#),
         ("last 2 phone, /n", r#"{"phone":["12345","1é"],"n":4321}"#, r#"{"phone":["***45","**"],"n":"**21"}"#),
-        ("year born", r#"{"born":"1970-12-31","l":{"born":"1980-01-01T00:00:00Z"}}"#, r#"{"born":"1970","l":{"born":"1980"}}"#),
+        (
+            "year born",
+            r#"{"born":"1970-12-31","l":{"born":"1980-01-01T00:00:00Z"}}"#,
+            r#"{"born":"1970","l":{"born":"1980"}}"#,
+        ),
         ("year born", r#"{"born":null}"#, r#"{"born":null}"#),
         ("grid 0.01 lat, lon", r#"{"lat":38.71673,"lon":-9.1333}"#, r#"{"lat":38.72,"lon":-9.13}"#),
         ("grid 5 lat", r#"{"lat":-2.4}"#, r#"{"lat":0}"#),
@@ -55,7 +63,8 @@ fn an_hmac_is_that_of_the_key_and_the_text() {
 #[test]
 fn a_patient_has_the_same_token_everywhere() {
     let mut tester = tester("token /patientId, @key, @header:patient");
-    let record = |id: &str| Record::new(id, format!(r#"{{"patientId":"{id}"}}"#)).header("patient", Some(id.as_bytes()));
+    let record =
+        |id: &str| Record::new(id, format!(r#"{{"patientId":"{id}"}}"#)).header("patient", Some(id.as_bytes()));
     let first = output(&mut tester, record("7")).expect("masked");
     let token = text(first.key);
     assert_eq!((token.len(), text(first.value)), (32, format!(r#"{{"patientId":"{token}"}}"#)));
@@ -70,7 +79,8 @@ fn a_patient_has_the_same_token_everywhere() {
 
 #[test]
 fn key_and_headers_are_masked_as_fields_are() {
-    let record = Record::new("12345", "{}").at(3).header("name", Some(b"x")).header("id", Some(b"678")).header("id", None);
+    let record =
+        Record::new("12345", "{}").at(3).header("name", Some(b"x")).header("id", Some(b"678")).header("id", None);
     let masked = output(&mut tester("last 2 @key, @header:id\nremove @header:name"), record).expect("masked");
     let header = |value: Option<&[u8]>| Header { name: "id".into(), value: value.map(<[u8]>::to_vec) };
     assert_eq!((text(masked.key), masked.timestamp), ("***45".to_owned(), Some(3)));
@@ -90,7 +100,11 @@ fn what_cannot_be_hidden_is_rejected_without_quoting() {
     for (steps, value, told) in [
         ("remove name", "SECRET", "the value is not JSON: see byte 0"),
         ("remove name", r#"{"name":"SECRET","name":1}"#, "an object has a member twice: see byte 17"),
-        ("last 4 name", r#"{"name":{"a":"SECRET"}}"#, "`name` is an object, not text or a number, and cannot be masked"),
+        (
+            "last 4 name",
+            r#"{"name":{"a":"SECRET"}}"#,
+            "`name` is an object, not text or a number, and cannot be masked",
+        ),
         ("year /born", r#"{"born":"SECRET"}"#, "`/born` is text, not a date such as 1970-12-31, and cannot be masked"),
         ("year /born", r#"{"born":0}"#, "`/born` is a number, not a date such as 1970-12-31, and cannot be masked"),
         ("grid 0.1 lat", r#"{"lat":"38.7"}"#, "`lat` is text, not a coordinate, and cannot be masked"),

@@ -28,9 +28,11 @@ impl From<Bytes> for Vec<u8> {
         let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
         match bytes {
             Bytes::Text(text) => text.into_bytes(),
-            Bytes::Hex { hex } => {
-                hex.as_bytes().chunks(2).map(|pair| pair.iter().fold(0, |byte, next| byte << 4 | digit(*next))).collect()
-            }
+            Bytes::Hex { hex } => hex
+                .as_bytes()
+                .chunks(2)
+                .map(|pair| pair.iter().fold(0, |byte, next| byte << 4 | digit(*next)))
+                .collect(),
         }
     }
 }

@@ -81,7 +81,9 @@ impl Action {
             ["insert", at, "timestamp"] => Action::Insert(pointer(at)?, Source::Timestamp),
             ["insert", at, "header", name] => Action::Insert(pointer(at)?, Source::Header(name.to_owned())),
             ["timestamp", at, from] => Action::Timestamp(pointer(at)?, format(from)?),
-            [verb, ..] => return Err(step.wrong(format!("`{verb}` with these words is no step: see the README of shape"))),
+            [verb, ..] => {
+                return Err(step.wrong(format!("`{verb}` with these words is no step: see the README of shape")));
+            }
             [] => return Err(step.wrong("it is empty")),
         })
     }

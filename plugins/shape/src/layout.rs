@@ -14,7 +14,9 @@ type Members<'v> = Vec<(Cow<'v, str>, Value<'v>)>;
 /// # Errors
 /// Where it is no object, or two members get the same name.
 pub fn flatten<'v>(value: &Value<'v>, between: &str) -> Result<Value<'v>, String> {
-    let Value::Object(members) = value else { return Err(format!("is {}: only an object can be flattened", value.kind())) };
+    let Value::Object(members) = value else {
+        return Err(format!("is {}: only an object can be flattened", value.kind()));
+    };
     let mut flat = Members::new();
     for (name, value) in members {
         spread(name.to_string(), value, between, &mut flat);
@@ -43,7 +45,9 @@ fn spread<'v>(name: String, value: &Value<'v>, between: &str, flat: &mut Members
 /// # Errors
 /// Where it is no object, a name is nested too deep, or a member is both a value and an object.
 pub fn nest<'v>(value: &Value<'v>, between: &str) -> Result<Value<'v>, String> {
-    let Value::Object(members) = value else { return Err(format!("is {}: only an object can be nested", value.kind())) };
+    let Value::Object(members) = value else {
+        return Err(format!("is {}: only an object can be nested", value.kind()));
+    };
     if members.len() > MAX_MEMBERS {
         return Err(format!("has {} members: at most {MAX_MEMBERS} can be nested", members.len()));
     }

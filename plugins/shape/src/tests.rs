@@ -64,7 +64,9 @@ fn casts_lose_nothing_or_are_refused() {
         let shaped = shaped(&format!("cast /a {to}"), &format!(r#"{{"a":{value}}}"#));
         match expected {
             Some(expected) => assert_eq!(shaped, Ok(format!(r#"{{"a":{expected}}}"#)), "{to} {value}"),
-            None => assert!(matches!(&shaped, Err(Failure::Reject(reason)) if reason.starts_with("`/a` is")), "{shaped:?}"),
+            None => {
+                assert!(matches!(&shaped, Err(Failure::Reject(reason)) if reason.starts_with("`/a` is")), "{shaped:?}")
+            }
         }
     }
 }
@@ -132,7 +134,11 @@ fn what_cannot_be_done_is_rejected_without_quoting() {
     for (steps, value, told) in [
         ("drop /a", "SECRET", "the value is not JSON: see byte 0"),
         ("drop /a", r#"{"a":1,"a":2}"#, "an object has a member twice: see byte 7"),
-        ("rename /a /b/c", r#"{"a":1,"b":"SECRET"}"#, "nothing can be put at `/b/c`: what is on the way is no object and no list with that place"),
+        (
+            "rename /a /b/c",
+            r#"{"a":1,"b":"SECRET"}"#,
+            "nothing can be put at `/b/c`: what is on the way is no object and no list with that place",
+        ),
         ("flatten .", r#"{"a.b":1,"a":{"b":"SECRET"}}"#, "`` has two members of the same name once it is flattened"),
         ("flatten .", "[]", "`` is a list: only an object can be flattened"),
         ("nest .", r#"{"a":1,"a.b":"SECRET"}"#, "`` has a member that is a value and has members of its own"),

@@ -97,7 +97,9 @@ impl Settings for Limit {
         ];
         let mode = config.choice("keep", &modes)?.unwrap_or(Mode::Rate(Keep::First));
         match (mode, at_most) {
-            (Mode::Debounce { .. }, Some(_)) => return Err("`at-most` in the config has no meaning with `keep = \"debounce\"`".into()),
+            (Mode::Debounce { .. }, Some(_)) => {
+                return Err("`at-most` in the config has no meaning with `keep = \"debounce\"`".into());
+            }
             (Mode::Rate(_), _) if max_wait.is_some() => {
                 return Err("`max-wait` in the config is for `keep = \"debounce\"` only".into());
             }

@@ -104,7 +104,8 @@ fn a_burst_that_does_not_end_gives_a_record_after_max_wait() {
 
 #[test]
 fn bursts_by_event_time_end_at_the_gap_between_timestamps() {
-    let mut tester = tester(&[("per", "10s"), ("keep", "debounce"), ("time", "event")]).max_out_of_orderness(seconds(60));
+    let mut tester =
+        tester(&[("per", "10s"), ("keep", "debounce"), ("time", "event")]).max_out_of_orderness(seconds(60));
     for (value, at) in [("a", 100_000), ("c", 108_000), ("b", 104_000)] {
         assert!(push(&mut tester, "1", value, at).is_empty());
     }

@@ -58,7 +58,8 @@ enum Invalid {
 impl Settings for Schema {
     fn read(config: &Config) -> Result<Self, String> {
         config.only(&["schema", "invalid", "topic", "tombstones"])?;
-        let text = config.text("schema").ok_or("there is no `schema` in the config: add schema = '{\"type\": \"object\"}'")?;
+        let text =
+            config.text("schema").ok_or("there is no `schema` in the config: add schema = '{\"type\": \"object\"}'")?;
         let schema = Value::read(text.as_bytes()).map_err(|problem| format!("`schema` in the config: {problem}"))?;
         let mut names = BTreeSet::new();
         checked::names(&schema, &mut names);
@@ -68,7 +69,8 @@ impl Settings for Schema {
             .build(&checked::instance(&schema))
             .map_err(|problem| format!("`schema` in the config is no JSON Schema that can be used: {problem}"))?;
         let topic = config.topic("topic")?;
-        let choices = [("reject", Invalid::Reject), ("annotate", Invalid::Annotate), ("route", Invalid::Route(String::new()))];
+        let choices =
+            [("reject", Invalid::Reject), ("annotate", Invalid::Annotate), ("route", Invalid::Route(String::new()))];
         let invalid = match (config.choice("invalid", &choices)?.unwrap_or(Invalid::Reject), topic) {
             (Invalid::Route(_), Some(topic)) => Invalid::Route(topic),
             (Invalid::Route(_), None) => return Err("`invalid = \"route\"` in the config needs a `topic`".into()),

@@ -57,14 +57,19 @@ fn a_breach_is_rejected_with_its_place_and_not_quoted() {
 #[test]
 fn an_invalid_record_is_annotated_or_routed() {
     let record = || Record::new("k", r#"{"patientId":1,"pulse":"x","ward":"D"}"#).at(7).header("trace", Some(b"t"));
-    for (config, topic) in [(&[("invalid", "annotate")][..], None), (&[("invalid", "route"), ("topic", "bad")], Some("bad"))] {
+    for (config, topic) in
+        [(&[("invalid", "annotate")][..], None), (&[("invalid", "route"), ("topic", "bad")], Some("bad"))]
+    {
         let mut tester = tester(config);
         let outputs = tester.push(record()).expect("an output");
         let [output] = &outputs[..] else { panic!("{} outputs", outputs.len()) };
         assert_eq!((output.topic.as_deref(), output.timestamp, output.headers.len()), (topic, Some(7), 2));
         let told = String::from_utf8(output.headers[1].value.clone().expect("a value")).expect("text");
         assert_eq!(output.headers[1].name, "schema-error");
-        assert!(told.contains("`/pulse` breaks `/$defs/rate/type` of the schema") && told.contains("`/ward` breaks"), "{told}");
+        assert!(
+            told.contains("`/pulse` breaks `/$defs/rate/type` of the schema") && told.contains("`/ward` breaks"),
+            "{told}"
+        );
         assert_eq!(tester.count("invalid_records"), 1);
         assert_eq!(tester.push(Record::new("k", "nonsense")).expect("an output")[0].topic.as_deref(), topic);
     }

@@ -48,7 +48,8 @@ impl From<Invalid> for Failure {
 }
 
 pub fn read(json: &[u8]) -> Result<Value<'_>, Invalid> {
-    let text = std::str::from_utf8(json).map_err(|error| Invalid { problem: Problem::Utf8, at: error.valid_up_to() })?;
+    let text =
+        std::str::from_utf8(json).map_err(|error| Invalid { problem: Problem::Utf8, at: error.valid_up_to() })?;
     let mut reader = Reader { text, at: 0 };
     let value = reader.value(0)?;
     reader.space();

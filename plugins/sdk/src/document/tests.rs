@@ -24,9 +24,35 @@ fn escapes_are_resolved() {
 #[test]
 fn what_is_no_json_is_refused_with_its_place() {
     for json in [
-        "", " ", "nul", "01", "1.", ".5", "+1", "1e", "-", "NaN", "[1,]", "[1 2]", "{,}", "{\"a\"}", "{\"a\":1,}",
-        "{a:1}", "'a'", "\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\t\"",
-        "1 2", "[", "{", "\u{feff}1", "\"\\u00zé\"",
+        "",
+        " ",
+        "nul",
+        "01",
+        "1.",
+        ".5",
+        "+1",
+        "1e",
+        "-",
+        "NaN",
+        "[1,]",
+        "[1 2]",
+        "{,}",
+        "{\"a\"}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "'a'",
+        "\"",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\ud800\"",
+        "\"\\ud800\\u0041\"",
+        "\"\\udc00\"",
+        "\"\t\"",
+        "1 2",
+        "[",
+        "{",
+        "\u{feff}1",
+        "\"\\u00zé\"",
     ] {
         let problem = read(json).unwrap_err().to_string();
         assert!(problem.starts_with("the value is not JSON: see byte "), "{json}: {problem}");
