@@ -101,6 +101,8 @@ mod rebalance;
 mod restart;
 #[path = "behaviour/signals.rs"]
 mod signals;
+#[path = "behaviour/shelf.rs"]
+mod shelf;
 #[path = "behaviour/signatures.rs"]
 mod signatures;
 #[path = "behaviour/silence.rs"]
