@@ -1,5 +1,6 @@
 #![doc = include_str!("../../docs/architecture.md")]
 
+mod access;
 pub mod admin;
 pub mod author;
 pub mod cli;
@@ -8,6 +9,7 @@ pub mod commit;
 pub mod config;
 pub mod deploy;
 pub mod error;
+pub mod foreign;
 pub mod host;
 pub mod partitioner;
 pub mod plugin;

@@ -9,7 +9,9 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::types::RDKafkaRespErr;
 
+use crate::access::{self, Obstacle};
 use crate::config::Config;
 use crate::error::HostError;
 use crate::state::changelog::{self, Changelog, Wanted};
@@ -57,8 +59,9 @@ const DEFAULT_MAX_BATCH_BYTES: u64 = 1_048_588;
 ///
 /// # Errors
 /// [`HostError::Unreachable`] when no broker answers within
-/// `host.start-timeout`; [`HostError::MissingTopic`] when a topic does not
-/// exist by then.
+/// `host.start-timeout`, or what keeps brokers from answering;
+/// [`HostError::MissingTopic`] when a topic does not exist by then, and
+/// [`HostError::Denied`] when this principal may not see it.
 pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Changelog>), HostError> {
     let client = worker::base_config(config);
     let asking: BaseConsumer = client.create().map_err(HostError::Client)?;
@@ -125,12 +128,19 @@ fn partition_count(
                 Some(found) if found.error().is_none() && !found.partitions().is_empty() => {
                     return Ok(found.partitions().len() as i32);
                 }
+                Some(found) if found.error() == Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) => {
+                    let right = if role == "source" { "Read" } else { "Write" };
+                    return Err(access::denied(config, role, topic, right));
+                }
                 _ => HostError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
             },
-            Err(error) => HostError::Unreachable {
-                servers: servers.clone(),
-                waited: config.host.start_timeout,
-                reason: error.to_string(),
+            Err(error) => match Obstacle::find(config) {
+                Some(obstacle) if obstacle.is_lasting() || left.is_zero() => return Err(obstacle.into_error(config)),
+                _ => HostError::Unreachable {
+                    servers: servers.clone(),
+                    waited: config.host.start_timeout,
+                    reason: error.to_string(),
+                },
             },
         };
         // A topic that was created a moment ago, or a broker that is starting.

@@ -28,10 +28,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -45,6 +47,7 @@ pub use documents::PluginStatus;
 pub use plugins::DeployAccess;
 pub use state::StateAccess;
 
+const PROBLEM: &str = "application/problem+json";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const ROUTES: &str = "\
@@ -136,18 +139,17 @@ fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
         .route("/api/v1/partitions", get(partitions))
         .route("/api/v1/plugins", get(plugins))
         .route("/api/v1/plugins/{plugin}", plugin)
-        .route("/api/v1/plugins/{plugin}/rollback", rollback.fallback(only_post))
-        .route("/api/v1/pipelines/{pipeline}/pause", pause.fallback(only_post))
-        .route("/api/v1/pipelines/{pipeline}/resume", resume.fallback(only_post))
+        .route("/api/v1/plugins/{plugin}/rollback", rollback)
+        .route("/api/v1/pipelines/{pipeline}/pause", pause)
+        .route("/api/v1/pipelines/{pipeline}/resume", resume)
         .route("/api/v1/state/{pipeline}/{stage}", state)
         .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(token.map(Arc::new), require_token));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .method_not_allowed_fallback(no_method)
         .merge(guarded)
+        .layer(map_response(no_method))
         .with_state(status)
 }
 
@@ -186,12 +188,34 @@ async fn no_route() -> Response {
     refuse(StatusCode::NOT_FOUND, "there is no such route: GET / lists those there are")
 }
 
-async fn no_method() -> Response {
-    refuse(StatusCode::METHOD_NOT_ALLOWED, "this route only answers GET")
+/// Says which methods a route answers, in the place of an answer without a body.
+async fn no_method(answer: Response) -> Response {
+    if answer.status() != StatusCode::METHOD_NOT_ALLOWED {
+        return answer;
+    }
+    let allowed = answer.headers().get(ALLOW).cloned();
+    let methods = allowed.as_ref().and_then(|methods| methods.to_str().ok()).unwrap_or_default().replace(',', ", ");
+    let mut refused = refuse(StatusCode::METHOD_NOT_ALLOWED, &format!("this route answers {methods}"));
+    refused.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
+    refused
 }
 
-async fn only_post() -> Response {
-    refuse(StatusCode::METHOD_NOT_ALLOWED, "this route only answers POST")
+/// The names in a route's path, decoded.
+pub struct Named<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Named<T>
+where
+    S: Send + Sync,
+    Path<T>: FromRequestParts<S, Rejection = PathRejection>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named<T>, Response> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(names)) => Ok(Named(names)),
+            Err(_) => Err(refuse(StatusCode::BAD_REQUEST, "the path names something in bytes that are no UTF-8 text")),
+        }
+    }
 }
 
 async fn require_token(
@@ -226,8 +250,13 @@ fn same(given: &[u8], token: &[u8]) -> bool {
     given.len() == token.len() && difference == 0
 }
 
+/// A problem document (RFC 9457); `error` is what the answer was before there was one.
 fn refuse(status: StatusCode, problem: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": problem }))).into_response()
+    let title = status.canonical_reason().unwrap_or_default();
+    let document = serde_json::json!({
+        "title": title, "status": status.as_u16(), "detail": problem, "error": problem,
+    });
+    (status, [(CONTENT_TYPE, PROBLEM)], document.to_string()).into_response()
 }
 
 fn now_ms() -> u64 {

@@ -16,9 +16,10 @@ use rustix::process::geteuid;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
-use super::artefact::{Digest, Refused, one_line};
+use super::artefact::Digest;
 use super::compiler::Compiler;
 use super::engine::Engine;
+use super::refused::Refused;
 
 const SUFFIX: &str = ".cwasm";
 /// Begins the name of a file that is being written.
@@ -73,7 +74,7 @@ impl CodeFolder {
             return Ok((loaded?, Source::Kept));
         }
         let path = self.compile(digest, bytes)?;
-        let loaded = self.load(&path).map_err(Refused::NotCompiled)?;
+        let loaded = self.load(&path).map_err(|problem| Refused::NotCompiled { folder: self.dir.clone(), problem })?;
         Ok((loaded?, Source::Compiled))
     }
 
@@ -93,12 +94,12 @@ impl CodeFolder {
     }
 
     fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<PathBuf, Refused> {
-        let host = |error: io::Error| Refused::NotCompiled(format!("{}: {error}", self.dir.display()));
+        let host = Refused::not_compiled(&self.dir);
         // Owner-only from its first moment.
-        let mut code = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.dir).map_err(host)?;
+        let mut code = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.dir).map_err(&host)?;
         self.compiler.compile(bytes, self.engine.code_id(), code.as_file_mut(), &self.dir)?;
-        code.as_file().sync_all().map_err(host)?;
-        let checksum = checksum(code.path()).map_err(host)?;
+        code.as_file().sync_all().map_err(&host)?;
+        let checksum = checksum(code.path()).map_err(&host)?;
         let path = self.dir.join(format!("{}{checksum}{SUFFIX}", self.prefix(digest)));
         code.persist(&path).map_err(|error| host(error.error))?;
         Ok(path)
@@ -123,7 +124,7 @@ impl CodeFolder {
         // that is removed stays mapped. Code of another wasmtime is refused by
         // wasmtime itself.
         let loaded = unsafe { Component::deserialize_file(self.engine.wasmtime(), path) };
-        Ok(loaded.map_err(|error| Refused::Invalid(one_line(&error))))
+        Ok(loaded.map_err(|error| Refused::of(&error)))
     }
 
     /// Removes the code of all versions but the `known`, then the oldest until

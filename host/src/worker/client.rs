@@ -8,6 +8,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
 use crate::config::{Config, Guarantee};
+use crate::foreign::ForeignText;
 use crate::topics::Topics;
 
 /// Whether the client library takes a property of [kafka]; else its own words.
@@ -145,6 +146,8 @@ impl ClientContext for Quiet {
 impl ConsumerContext for Quiet {}
 
 pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    // It may have a broker's words in it.
+    let line = ForeignText::from(line);
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::error!(target: "librdkafka", facility, "{line}");
