@@ -141,7 +141,8 @@ impl ClientContext for Listener {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {
         if facility == "FAIL" && is_about_protocol(line) {
             // Without the name of the thread.
-            let reason = line.strip_prefix("[thrd:").and_then(|line| line.split_once("]: ")).map_or(line, |(_, rest)| rest);
+            let reason =
+                line.strip_prefix("[thrd:").and_then(|line| line.split_once("]: ")).map_or(line, |(_, rest)| rest);
             self.hear(Kind::Protocol, reason);
         }
     }

@@ -62,9 +62,7 @@ fn is_shown(target: &str, level: Level) -> bool {
 /// Whether log lines have colours: on a terminal that shows them, unless the user
 /// wants none (no-color.org).
 fn coloured() -> bool {
-    std::io::stderr().is_terminal()
-        && !is_dumb()
-        && std::env::var_os("NO_COLOR").is_none_or(|wanted| wanted.is_empty())
+    std::io::stderr().is_terminal() && !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|wanted| wanted.is_empty())
 }
 
 /// Whether the terminal can do no more than print line after line.

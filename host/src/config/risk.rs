@@ -81,7 +81,9 @@ pub(super) fn token(reader: &mut Reader<'_>, token: &str, insecure: bool) {
         reader.risk(
             "admin-token",
             insecure || length >= GUESSED_TOKEN,
-            format!("has {length} characters: it can be guessed, and whoever has it can replace plugins and read state"),
+            format!(
+                "has {length} characters: it can be guessed, and whoever has it can replace plugins and read state"
+            ),
             "use at least 16 characters, as `openssl rand -hex 32` prints them",
         );
     }

@@ -7,8 +7,8 @@ use super::*;
 
 mod contradictions;
 mod documents;
-mod overrides;
 mod files;
+mod overrides;
 mod redis;
 mod refusals;
 mod risks;

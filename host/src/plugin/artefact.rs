@@ -97,7 +97,10 @@ impl Version {
         outline: &Outline,
         component: &Component,
     ) -> Result<Version, Refused> {
-        let pre = engine.linker().instantiate_pre(component).map_err(|error| Refused::Mismatch(ForeignText::of_error(&error)))?;
+        let pre = engine
+            .linker()
+            .instantiate_pre(component)
+            .map_err(|error| Refused::Mismatch(ForeignText::of_error(&error)))?;
         let exports = v1::PluginIndices::new(&pre).map_err(|error| Refused::Mismatch(ForeignText::of_error(&error)))?;
         let optional = |interface: &str, name: &str| {
             let interface = component.get_export_index(None, interface)?;

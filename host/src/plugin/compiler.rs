@@ -125,8 +125,8 @@ pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64) -> Result<(), Unserved
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let mut component = Vec::new();
     io::stdin().read_to_end(&mut component)?;
-    let code = engine::precompile(&component, code_id)
-        .map_err(|error| Unserved::Component(ForeignText::of_error(&error)))?;
+    let code =
+        engine::precompile(&component, code_id).map_err(|error| Unserved::Component(ForeignText::of_error(&error)))?;
     let mut out = io::stdout();
     out.write_all(&code)?;
     Ok(out.flush()?)

@@ -134,7 +134,9 @@ impl Instance {
         let (instance, exports) =
             version.instantiate(&mut store).map_err(|error| match failure_of(&error, store.data()) {
                 // No trap: the pool is full, or the module is larger than its slot.
-                Failure::Trap(_) if error.downcast_ref::<Trap>().is_none() => Failure::NoInstance(ForeignText::of_error(&error)),
+                Failure::Trap(_) if error.downcast_ref::<Trap>().is_none() => {
+                    Failure::NoInstance(ForeignText::of_error(&error))
+                }
                 failure => failure,
             })?;
         let on_timer = on_timer::find(version, &instance, &mut store)?;
@@ -206,8 +208,8 @@ impl Instance {
         std::mem::swap(&mut self.store.data_mut().cache, cache);
         match called {
             Ok(Ok(outputs)) => Ok(outputs),
-            Ok(Err(types::Failure::Reject(reason.into()))) => Err(Failure::Reject(reason.into())),
-            Ok(Err(types::Failure::Retry(reason.into()))) => Err(Failure::Retry(reason.into())),
+            Ok(Err(types::Failure::Reject(reason))) => Err(Failure::Reject(reason.into())),
+            Ok(Err(types::Failure::Retry(reason))) => Err(Failure::Retry(reason.into())),
             Err(error) => Err(failure_of(&error, self.store.data())),
         }
     }

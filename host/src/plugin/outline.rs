@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use wasmparser::{ComponentTypeRef, Parser, Payload};
 use wasmtime::Precompiled;
 
-use super::abi::v1;
 use super::Refused;
+use super::abi::v1;
 use super::limits::TABLE_ELEMENTS;
 use crate::foreign::ForeignText;
 

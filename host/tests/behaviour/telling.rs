@@ -101,7 +101,10 @@ fn a_host_takes_initial_memory_up_to_its_stages() {
     };
     let (code, log) = pipeline("\"1MiB\"").run_refused();
     assert_eq!(code, Some(4), "{log}");
-    assert!(log.contains("it starts with 131072000 bytes of memory, more than `memory` of stage echo (1048576)"), "{log}");
+    assert!(
+        log.contains("it starts with 131072000 bytes of memory, more than `memory` of stage echo (1048576)"),
+        "{log}"
+    );
     pipeline("\"128MiB\"").start();
 }
 
@@ -178,12 +181,8 @@ fn a_terminal_that_wants_no_colours_gets_none() {
         let terminal = nix::pty::openpty(None, None).expect("a terminal");
         let mut gregor = gregor();
         gregor.args(["run", "--config"]).arg(&config).env("TERM", "xterm").envs(variables.iter().copied());
-        let mut child = gregor
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(terminal.slave)
-            .spawn()
-            .expect("the binary runs");
+        let mut child =
+            gregor.stdin(Stdio::null()).stdout(Stdio::null()).stderr(terminal.slave).spawn().expect("the binary runs");
         drop(gregor);
         let mut screen = Vec::new();
         let mut master = File::from(terminal.master);
@@ -308,7 +307,8 @@ fn a_configuration_that_trusts_its_network_is_warned() {
             .host("insecure", insecure)
             .pipeline(Pipeline::named("one", "in").stage(Stage::new("echo")))
     };
-    let check = |setup: &Setup| gregor().args(["config", "check", "--config"]).arg(setup.write()).output().expect("it runs");
+    let check =
+        |setup: &Setup| gregor().args(["config", "check", "--config"]).arg(setup.write()).output().expect("it runs");
     let refused = check(&setup("false"));
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("kafka.security.protocol: is sasl_plaintext"), "{}", text(&refused.stderr));

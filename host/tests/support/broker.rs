@@ -152,7 +152,8 @@ impl Broker {
             format!("listeners={listeners}"),
             format!("advertised.listeners={listeners}"),
             format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SSL".into(),
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SSL"
+                .into(),
             "sasl.enabled.mechanisms=PLAIN".into(),
             format!(
                 "listener.name.login.plain.sasl.jaas.config={module} user_{owner}=\"{password}\" user_{stranger}=\"{password}\";"

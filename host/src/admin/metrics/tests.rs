@@ -196,12 +196,16 @@ fn a_plugin_cannot_take_a_name_that_is_taken() {
 #[test]
 fn no_name_of_a_plugins_shows_a_series_of_another_metric() {
     for hosts in ["calls", "refusals", "traps", "loads", "swaps", "call_seconds", "swap_pause_seconds"] {
-        for suffix in ["_total", "_created", "_bucket", "_count", "_sum", "_info", "_gcount", "_gsum", "_total_created"] {
+        for suffix in ["_total", "_created", "_bucket", "_count", "_sum", "_info", "_gcount", "_gsum", "_total_created"]
+        {
             let metrics = Metrics::new();
             let name = format!("{hosts}{suffix}");
             metrics.tally("s", own(&[(&name, 1)], &[]));
             metrics.tally("s", own(&[], &[(&name, 1.0)]));
-            assert!(!metrics.encode(&Views::new(), &Copies::default()).contains(&format!("plugin_{name} gauge")), "{name}");
+            assert!(
+                !metrics.encode(&Views::new(), &Copies::default()).contains(&format!("plugin_{name} gauge")),
+                "{name}"
+            );
             let series = metrics.read().into_keys().filter(|series| series.contains(&format!("{name}_total"))).count();
             assert_eq!(series, 0, "{name}");
         }

@@ -58,7 +58,11 @@ impl Bounds {
                 Some(given) => (given, "--memory"),
                 None => (MEMORY, "the default of a stage's `memory`; --memory or --config names another"),
             };
-            return Ok(Bounds { max_size: MAX_SIZE, trusted: Trusted::new(&[]), memory: vec![(memory, key.to_owned())] });
+            return Ok(Bounds {
+                max_size: MAX_SIZE,
+                trusted: Trusted::new(&[]),
+                memory: vec![(memory, key.to_owned())],
+            });
         };
         let config = crate::cli::load(path)?;
         let stages = || config.pipelines.iter().flat_map(|pipeline| &pipeline.stages);

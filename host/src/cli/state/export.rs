@@ -11,8 +11,8 @@ use tempfile::NamedTempFile;
 
 use super::stopped::Stopped;
 use super::{From, Refusal, StageArgs, bar};
-use crate::clock::wall_ms;
 use crate::cli::output::{Stdout, stdout};
+use crate::clock::wall_ms;
 use crate::partitioner;
 use crate::state::{Line, MAX_ENTRIES, Page, StateStore};
 

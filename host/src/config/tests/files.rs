@@ -20,7 +20,8 @@ fn a_file_of_the_client_is_named_from_the_configurations_folder() {
     for property in FILES {
         let text = with_kafka(&format!("{property:?} = \"ca.pem\""));
         let errors = parse_in(dir.path(), &text).unwrap_err().to_string();
-        let told = format!("gregor.toml:4: kafka.{property}: names {}, which cannot be read: No such file", path.display());
+        let told =
+            format!("gregor.toml:4: kafka.{property}: names {}, which cannot be read: No such file", path.display());
         assert!(errors.starts_with(&told), "{errors}");
     }
     fs::write(&path, "").unwrap();

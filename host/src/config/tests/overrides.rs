@@ -83,7 +83,9 @@ fn a_variable_reaches_a_plugins_key_in_any_spelling() {
         let config = accepted(text, &[(&name, "60")]).pipelines.remove(0).stages.remove(0).config;
         config.into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
     };
-    for (variable, key) in [("MAX_AGE", "max-age"), ("max_age", "max_age"), ("maxAge", "maxAge"), ("max-age", "max-age")] {
+    for (variable, key) in
+        [("MAX_AGE", "max-age"), ("max_age", "max_age"), ("maxAge", "maxAge"), ("max-age", "max-age")]
+    {
         assert_eq!(reached(LEAST, variable), [format!("{key}=60")]);
     }
     let both = with_stage("config = { max_age = \"1\", max-age = \"2\" }");
