@@ -2,6 +2,7 @@
 //! library tells it in its callbacks alone: a question to brokers only fails for
 //! want of a connection.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,9 @@ use crate::error::HostError;
 use crate::foreign::ForeignText;
 use crate::worker;
 
-/// Longest look for the reason, where the brokers give none.
+/// Longest look for the reason, where the brokers give none, and the least.
 const PATIENCE: Duration = Duration::from_secs(3);
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks at what the callbacks were told.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -45,18 +47,20 @@ enum Kind {
 }
 
 impl Obstacle {
-    /// Asks the brokers for a connection and listens to why there is none.
-    pub fn find(config: &Config) -> Option<Obstacle> {
+    /// Asks the brokers for a connection and listens to why there is none, for as
+    /// long as is `left`, but a second at least and three at most.
+    pub fn find(config: &Config, left: Duration) -> Option<Obstacle> {
+        let patience = left.clamp(LEAST_PATIENCE, PATIENCE);
         let client = worker::base_config(config);
         let topic = config.pipelines.first().map_or("", |pipeline| pipeline.source.as_str());
-        let obstacle = listen(&client, topic)?;
+        let obstacle = listen(&client, topic, patience)?;
         if obstacle.kind != Kind::Authority {
             return Some(obstacle);
         }
         // OpenSSL has one error for both. Without a login: nobody unknown is to hear it.
         let mut nameless = client.clone();
         nameless.set("security.protocol", "ssl").set("ssl.endpoint.identification.algorithm", "none");
-        let trusted = listen(&nameless, topic).is_none_or(|other| other.kind < Kind::Tls);
+        let trusted = listen(&nameless, topic, patience).is_none_or(|other| other.kind < Kind::Tls);
         Some(Obstacle { kind: if trusted { Kind::Name } else { Kind::Authority }, ..obstacle })
     }
 
@@ -100,13 +104,14 @@ pub fn denied(config: &Config, role: &'static str, topic: &str, right: &'static 
     }
 }
 
-/// Connects until a broker answers, something lasting stands in the way, or time is up.
-fn listen(client: &ClientConfig, topic: &str) -> Option<Obstacle> {
+/// Connects until a broker answers, something lasting stands in the way, every broker
+/// was tried, or time is up.
+fn listen(client: &ClientConfig, topic: &str, patience: Duration) -> Option<Obstacle> {
     let mut client = client.clone();
     // Told as a line of the log only, and that as one of little interest.
     client.set("log.connection.close", "true").set_log_level(RDKafkaLogLevel::Info);
     let client: BaseConsumer<Listener> = client.create_with_context(Listener::default()).ok()?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         let answer = client.fetch_metadata(Some(topic), LOOK);
         // Serves the callbacks; each call serves some.
@@ -114,7 +119,9 @@ fn listen(client: &ClientConfig, topic: &str) -> Option<Obstacle> {
             drop(client.poll(Duration::ZERO));
         }
         let heard = client.context().heard();
-        if answer.is_ok() || heard.as_ref().is_some_and(Obstacle::is_lasting) || Instant::now() >= deadline {
+        let lasting = heard.as_ref().is_some_and(Obstacle::is_lasting);
+        let all_down = client.context().all_down.load(Ordering::Relaxed);
+        if answer.is_ok() || lasting || all_down || Instant::now() >= deadline {
             return heard.filter(|_| answer.is_err());
         }
     }
@@ -122,15 +129,19 @@ fn listen(client: &ClientConfig, topic: &str) -> Option<Obstacle> {
 
 /// Keeps the gravest obstacle that the client library tells of.
 #[derive(Default)]
-struct Listener(Mutex<Option<Obstacle>>);
+struct Listener {
+    gravest: Mutex<Option<Obstacle>>,
+    /// No broker is left to try.
+    all_down: AtomicBool,
+}
 
 impl Listener {
     fn heard(&self) -> Option<Obstacle> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.gravest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn hear(&self, kind: Kind, reason: &str) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = self.gravest.lock().unwrap_or_else(PoisonError::into_inner);
         if heard.as_ref().is_none_or(|known| known.kind < kind) {
             *heard = Some(Obstacle { kind, reason: reason.into() });
         }
@@ -153,6 +164,7 @@ impl ClientContext for Listener {
             Some(Code::SSL) if reason.contains("certificate verify failed") => self.hear(Kind::Authority, reason),
             Some(Code::SSL) => self.hear(Kind::Tls, reason),
             Some(Code::BrokerTransportFailure) if is_about_protocol(reason) => self.hear(Kind::Protocol, reason),
+            Some(Code::AllBrokersDown) => self.all_down.store(true, Ordering::Relaxed),
             _ => {}
         }
     }

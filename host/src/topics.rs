@@ -134,15 +134,21 @@ fn partition_count(
                 }
                 _ => HostError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
             },
-            Err(error) => match Obstacle::find(config) {
-                Some(obstacle) if obstacle.is_lasting() || left.is_zero() => return Err(obstacle.into_error(config)),
-                _ => HostError::Unreachable {
-                    servers: servers.clone(),
-                    waited: config.host.start_timeout,
-                    reason: error.to_string(),
-                },
-            },
+            Err(error) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                match Obstacle::find(config, left) {
+                    Some(obstacle) if obstacle.is_lasting() || left.is_zero() => {
+                        return Err(obstacle.into_error(config));
+                    }
+                    _ => HostError::Unreachable {
+                        servers: servers.clone(),
+                        waited: config.host.start_timeout,
+                        reason: error.to_string(),
+                    },
+                }
+            }
         };
+        let left = deadline.saturating_duration_since(Instant::now());
         // A topic that was created a moment ago, or a broker that is starting.
         let patient =
             matches!(error, HostError::Unreachable { .. }) || left > config.host.start_timeout - MISSING_PATIENCE;
