@@ -123,7 +123,7 @@ fn partition_count(
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let answer = asking.fetch_metadata(Some(topic), ASK.min(left).max(Duration::from_millis(100)));
-        let error = match answer {
+        let (error, may_pass) = match answer {
             Ok(metadata) => match metadata.topics().first() {
                 Some(found) if found.error().is_none() && !found.partitions().is_empty() => {
                     return Ok(found.partitions().len() as i32);
@@ -132,27 +132,24 @@ fn partition_count(
                     let right = if role == "source" { "Read" } else { "Write" };
                     return Err(access::denied(config, role, topic, right));
                 }
-                _ => HostError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
+                // A topic that was created a moment ago.
+                _ => (
+                    HostError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
+                    left > config.host.start_timeout.saturating_sub(MISSING_PATIENCE),
+                ),
             },
-            Err(error) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                match Obstacle::find(config, left) {
-                    Some(obstacle) if obstacle.is_lasting() || left.is_zero() => {
-                        return Err(obstacle.into_error(config));
-                    }
-                    _ => HostError::Unreachable {
-                        servers: servers.clone(),
-                        waited: config.host.start_timeout,
-                        reason: error.to_string(),
-                    },
+            Err(error) => match Obstacle::find(config, deadline.saturating_duration_since(Instant::now())) {
+                Some(obstacle) if obstacle.is_lasting() => return Err(obstacle.into_error(config)),
+                Some(obstacle) => (obstacle.into_error(config), true),
+                // A broker that is starting.
+                None => {
+                    let (waited, reason) = (config.host.start_timeout, error.to_string());
+                    (HostError::Unreachable { servers: servers.clone(), waited, reason }, true)
                 }
-            }
+            },
         };
         let left = deadline.saturating_duration_since(Instant::now());
-        // A topic that was created a moment ago, or a broker that is starting.
-        let patient =
-            matches!(error, HostError::Unreachable { .. }) || left > config.host.start_timeout - MISSING_PATIENCE;
-        if left.is_zero() || !patient {
+        if left.is_zero() || !may_pass {
             return Err(error);
         }
         std::thread::sleep(Duration::from_millis(200).min(left));

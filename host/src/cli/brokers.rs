@@ -37,16 +37,18 @@ impl<'a> Brokers<'a> {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            let over = Instant::now() >= self.deadline;
             if access::is_denied(&error) {
                 let (servers, group) = (self.config.kafka.bootstrap_servers().to_owned(), self.config.app.clone());
                 return Err(HostError::NotGranted { servers, group, reason: error.to_string() });
             }
-            if let Some(obstacle) = Obstacle::find(self.config).filter(|obstacle| over || obstacle.is_lasting()) {
-                return Err(obstacle.into_error(self.config));
-            }
-            if over {
-                return Err(self.unreachable(&error));
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let error = match Obstacle::find(self.config, left) {
+                Some(obstacle) if obstacle.is_lasting() => return Err(obstacle.into_error(self.config)),
+                Some(obstacle) => obstacle.into_error(self.config),
+                None => self.unreachable(&error),
+            };
+            if left.is_zero() {
+                return Err(error);
             }
             std::thread::sleep(PAUSE);
         }
