@@ -22,7 +22,7 @@ mod flow;
 mod plugins;
 mod state;
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, Request, State};
-use axum::http::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -138,18 +138,19 @@ fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
         .route("/api/v1/status", get(host))
         .route("/api/v1/partitions", get(partitions))
         .route("/api/v1/plugins", get(plugins))
-        .route("/api/v1/plugins/{plugin}", plugin)
-        .route("/api/v1/plugins/{plugin}/rollback", rollback)
-        .route("/api/v1/pipelines/{pipeline}/pause", pause)
-        .route("/api/v1/pipelines/{pipeline}/resume", resume)
+        .route("/api/v1/plugins/{plugin}", plugin.fallback(only("GET and POST")))
+        .route("/api/v1/plugins/{plugin}/rollback", rollback.fallback(only("POST")))
+        .route("/api/v1/pipelines/{pipeline}/pause", pause.fallback(only("POST")))
+        .route("/api/v1/pipelines/{pipeline}/resume", resume.fallback(only("POST")))
         .route("/api/v1/state/{pipeline}/{stage}", state)
         .fallback(no_route)
+        .method_not_allowed_fallback(only("GET"))
         .layer(from_fn_with_state(token.map(Arc::new), require_token));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .method_not_allowed_fallback(only("GET"))
         .merge(guarded)
-        .layer(map_response(no_method))
         .with_state(status)
 }
 
@@ -188,16 +189,9 @@ async fn no_route() -> Response {
     refuse(StatusCode::NOT_FOUND, "there is no such route: GET / lists those there are")
 }
 
-/// Says which methods a route answers, in the place of an answer without a body.
-async fn no_method(answer: Response) -> Response {
-    if answer.status() != StatusCode::METHOD_NOT_ALLOWED {
-        return answer;
-    }
-    let allowed = answer.headers().get(ALLOW).cloned();
-    let methods = allowed.as_ref().and_then(|methods| methods.to_str().ok()).unwrap_or_default().replace(',', ", ");
-    let mut refused = refuse(StatusCode::METHOD_NOT_ALLOWED, &format!("this route answers {methods}"));
-    refused.headers_mut().extend(allowed.map(|allowed| (ALLOW, allowed)));
-    refused
+/// Answers where a route has none for a method.
+fn only(methods: &'static str) -> impl Fn() -> Ready<Response> + Clone {
+    move || ready(refuse(StatusCode::METHOD_NOT_ALLOWED, &format!("this route answers {methods} only")))
 }
 
 /// The names in a route's path, decoded.

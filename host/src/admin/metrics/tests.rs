@@ -222,6 +222,9 @@ fn no_name_of_a_plugins_shows_a_series_of_another_metric() {
 #[test]
 fn every_metric_of_plugins_that_is_the_hosts_is_taken() {
     let metrics = Metrics::new();
+    metrics.swap("p", "activated");
+    metrics.swap_pause("p", Duration::ZERO);
+    metrics.load("kept");
     metrics.tally("s", Tally::default());
     let text = metrics.encode(&fixture::views(), &Copies::default());
     let hosts = text.lines().filter_map(|line| line.strip_prefix("# TYPE gregor_plugin_")?.split(' ').next());

@@ -159,7 +159,7 @@ fn what_is_not_there_is_refused_as_json() {
     for route in ["/api/v1/status", "/healthz"] {
         let posted = ask("POST", &format!("{}{route}", served.url), None);
         assert_eq!(posted.status, 405, "{route}");
-        assert_eq!(posted.json()["error"], "this route answers GET, HEAD", "{route}");
+        assert_eq!(posted.json()["error"], "this route answers GET only", "{route}");
     }
 }
 
@@ -168,9 +168,9 @@ fn a_method_or_a_name_that_cannot_be_is_a_problem_document() {
     let served = Served::start(Some("s3cret"));
     let ask = |method: &str, route: &str| ask(method, &format!("{}{route}", served.url), Some("Bearer s3cret"));
     for (method, route, status, detail) in [
-        ("PUT", "/api/v1/plugins/last-location", 405, "this route answers GET, HEAD, POST"),
-        ("DELETE", "/api/v1/plugins/last-location/rollback", 405, "this route answers POST"),
-        ("PATCH", "/healthz", 405, "this route answers GET, HEAD"),
+        ("PUT", "/api/v1/plugins/last-location", 405, "this route answers GET and POST only"),
+        ("DELETE", "/api/v1/plugins/last-location/rollback", 405, "this route answers POST only"),
+        ("PATCH", "/healthz", 405, "this route answers GET only"),
         ("GET", "/api/v1/plugins/%ff", 400, "bytes that are no UTF-8 text"),
         ("POST", "/api/v1/plugins/%ff", 400, "bytes that are no UTF-8 text"),
         ("POST", "/api/v1/pipelines/%c3%28/pause", 400, "bytes that are no UTF-8 text"),
@@ -291,7 +291,7 @@ fn plugins_are_changed_by_those_with_a_token_only() {
     let unknown = ask("POST", &format!("{}/api/v1/plugins/other", guarded.url), Some("Bearer s3cret"));
     assert_eq!(unknown.status, 404);
     let got = ask("GET", &format!("{}/api/v1/plugins/last-location/rollback", guarded.url), Some("Bearer s3cret"));
-    assert_eq!((got.status, &got.json()["error"]), (405, &json!("this route answers POST")));
+    assert_eq!((got.status, &got.json()["error"]), (405, &json!("this route answers POST only")));
 }
 
 #[test]
