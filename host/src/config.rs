@@ -17,6 +17,7 @@
 //! `data-dir`). Durations are written with their unit (`"200ms"`, `"1s"`,
 //! `"5m"`), sizes likewise (`"64MiB"`, `"1GiB"`).
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -33,13 +34,15 @@ mod machine;
 mod parts;
 mod quantity;
 mod read;
+mod risk;
 mod stage;
 
 #[cfg(test)]
 mod tests;
 
-pub use error::{ConfigError, ConfigErrors, Place};
+pub use error::{ConfigError, ConfigErrors, Place, Severity};
 pub use kafka::KafkaProperties;
+pub use quantity::stage_memory;
 pub use stage::{Backend, Isolation, Limits, LogLevel, OnFailure, Retry, Stage, State};
 
 use crate::files::foreign;
@@ -67,6 +70,8 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// `[[pipeline]]`, in the file's order. At least one; names are unique.
     pub pipelines: Vec<Pipeline>,
+    /// What is risky and was taken all the same, those of the file first and by line.
+    pub warnings: Vec<ConfigError>,
 }
 
 /// One process, its workers and its admin server.
@@ -93,8 +98,9 @@ pub struct Host {
     /// Names by which the admin server is asked, besides its address and those of
     /// loopback. Default: none.
     pub admin_hosts: Vec<String>,
-    /// Whether the admin server may be reached without TLS from other
-    /// machines. Default: false.
+    /// Whether the networks of this host are trusted: the admin server may be
+    /// reached without TLS from other machines, and secrets may go to brokers
+    /// and Redis without it. Default: false.
     pub insecure: bool,
     /// Most plugin instances alive at once, over all tasks: 1 to 10,000.
     /// Default: 256.
@@ -274,13 +280,28 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
         kafka_property: KafkaProperty<'_>,
     ) -> Result<Self, ConfigErrors> {
+        let env = env.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self::load_with(path, env, kafka_property)
+    }
+
+    /// As [`Config::load`], with variables as a process has them: what is not
+    /// UTF-8 is a problem of theirs.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with(
+        path: &Path,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+        kafka_property: KafkaProperty<'_>,
+    ) -> Result<Self, ConfigErrors> {
         let bytes = foreign::read_named(path, MAX_BYTES).map_err(io::Error::from);
         let text = bytes.and_then(|bytes| {
             String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
         });
         let text = text.map_err(|error| ConfigErrors::unreadable(path, &error))?;
         let dir = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, &path.display().to_string(), dir, env, kafka_property)
+        let (env, problems) = env::readable(env);
+        Self::parse_with(&text, &path.display().to_string(), dir, env, problems, kafka_property)
     }
 
     /// Reads the text of a config file. `origin` stands before the line in
@@ -295,10 +316,24 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
         kafka_property: KafkaProperty<'_>,
     ) -> Result<Self, ConfigErrors> {
+        Self::parse_with(text, origin, dir, env, Vec::new(), kafka_property)
+    }
+
+    fn parse_with(
+        text: &str,
+        origin: &str,
+        dir: &Path,
+        env: impl IntoIterator<Item = (String, String)>,
+        mut problems: Vec<ConfigError>,
+        kafka_property: KafkaProperty<'_>,
+    ) -> Result<Self, ConfigErrors> {
         let mut document = document::parse(text, origin)?;
         kafka::join_dotted_keys(&mut document);
-        let mut problems = env::merge(&mut document, env);
+        problems.extend(env::merge(&mut document, env));
         let config = parts::config(&document, dir, kafka_property, &mut problems);
-        if problems.is_empty() { Ok(config) } else { Err(ConfigErrors::in_order(problems)) }
+        let (warnings, mistakes): (Vec<_>, Vec<_>) =
+            problems.into_iter().partition(|problem| problem.severity == Severity::Warning);
+        let ConfigErrors(warnings) = ConfigErrors::in_order(warnings);
+        if mistakes.is_empty() { Ok(Config { warnings, ..config }) } else { Err(ConfigErrors::in_order(mistakes)) }
     }
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../../docs/architecture.md")]
 
+mod access;
 pub mod admin;
 pub mod author;
 pub mod cli;
@@ -9,6 +10,7 @@ pub mod config;
 pub mod deploy;
 pub mod error;
 pub mod files;
+pub mod foreign;
 pub mod host;
 pub mod origin;
 pub mod partitioner;

@@ -16,7 +16,9 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::types::RDKafkaRespErr;
 
+use crate::access::{self, Obstacle};
 use crate::config::Config;
 use crate::error::HostError;
 use crate::state::changelog::{self, Changelog, Wanted};
@@ -123,8 +125,9 @@ const LARGEST_UNKNOWN: u64 = 16 << 20;
 ///
 /// # Errors
 /// [`HostError::Unreachable`] when no broker answers within
-/// `host.start-timeout`; [`HostError::MissingTopic`] when a topic does not
-/// exist by then.
+/// `host.start-timeout`, or what keeps brokers from answering;
+/// [`HostError::MissingTopic`] when a topic does not exist by then, and
+/// [`HostError::Denied`] when this principal may not see it.
 pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Changelog>), HostError> {
     let client = worker::base_config(config);
     let asking: BaseConsumer = client.create().map_err(HostError::Client)?;
@@ -193,23 +196,33 @@ fn partition_count(
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let answer = asking.fetch_metadata(Some(topic), ASK.min(left).max(Duration::from_millis(100)));
-        let error = match answer {
+        let (error, may_pass) = match answer {
             Ok(metadata) => match metadata.topics().first() {
                 Some(found) if found.error().is_none() && !found.partitions().is_empty() => {
                     return Ok(found.partitions().len() as i32);
                 }
-                _ => HostError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
+                Some(found) if found.error() == Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) => {
+                    let right = if role == "source" { "Read" } else { "Write" };
+                    return Err(access::denied(config, role, topic, right));
+                }
+                // A topic that was created a moment ago.
+                _ => (
+                    HostError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
+                    left > config.host.start_timeout.saturating_sub(MISSING_PATIENCE),
+                ),
             },
-            Err(error) => HostError::Unreachable {
-                servers: servers.clone(),
-                waited: config.host.start_timeout,
-                reason: error.to_string(),
+            Err(error) => match Obstacle::find(config, deadline.saturating_duration_since(Instant::now())) {
+                Some(obstacle) if obstacle.is_lasting() => return Err(obstacle.into_error(config)),
+                Some(obstacle) => (obstacle.into_error(config), true),
+                // A broker that is starting.
+                None => {
+                    let (waited, reason) = (config.host.start_timeout, error.to_string());
+                    (HostError::Unreachable { servers: servers.clone(), waited, reason }, true)
+                }
             },
         };
-        // A topic that was created a moment ago, or a broker that is starting.
-        let patient =
-            matches!(error, HostError::Unreachable { .. }) || left > config.host.start_timeout - MISSING_PATIENCE;
-        if left.is_zero() || !patient {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || !may_pass {
             return Err(error);
         }
         std::thread::sleep(Duration::from_millis(200).min(left));

@@ -6,6 +6,8 @@
 
 mod support;
 
+#[path = "behaviour/access.rs"]
+mod access;
 #[path = "behaviour/authors.rs"]
 mod authors;
 #[path = "behaviour/authors_languages.rs"]
@@ -119,6 +121,8 @@ mod state_survives;
 mod stores_away;
 #[path = "behaviour/swaps.rs"]
 mod swaps;
+#[path = "behaviour/telling.rs"]
+mod telling;
 #[path = "behaviour/terminal.rs"]
 mod terminal;
 #[path = "behaviour/timer_failures.rs"]

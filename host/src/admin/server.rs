@@ -24,14 +24,16 @@ mod names;
 mod plugins;
 mod state;
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -48,6 +50,7 @@ pub use documents::PluginStatus;
 pub use plugins::DeployAccess;
 pub use state::StateAccess;
 
+const PROBLEM: &str = "application/problem+json";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const ROUTES: &str = "\
@@ -132,19 +135,19 @@ fn router(token: Option<Secret>, names: Names, status: Arc<Status>) -> Router {
         .route("/api/v1/status", get(host))
         .route("/api/v1/partitions", get(partitions))
         .route("/api/v1/plugins", get(plugins))
-        .route("/api/v1/plugins/{plugin}", plugin)
-        .route("/api/v1/plugins/{plugin}/rollback", rollback.fallback(only_post))
-        .route("/api/v1/pipelines/{pipeline}/pause", pause.fallback(only_post))
-        .route("/api/v1/pipelines/{pipeline}/resume", resume.fallback(only_post))
+        .route("/api/v1/plugins/{plugin}", plugin.fallback(only("GET and POST")))
+        .route("/api/v1/plugins/{plugin}/rollback", rollback.fallback(only("POST")))
+        .route("/api/v1/pipelines/{pipeline}/pause", pause.fallback(only("POST")))
+        .route("/api/v1/pipelines/{pipeline}/resume", resume.fallback(only("POST")))
         .route("/api/v1/state/{pipeline}/{stage}", state)
         .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
+        .method_not_allowed_fallback(only("GET"))
         .layer(from_fn_with_state(token.map(Arc::new), require_token))
         .layer(from_fn_with_state(Arc::new(names), names::require_name));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .method_not_allowed_fallback(no_method)
+        .method_not_allowed_fallback(only("GET"))
         .merge(guarded)
         .with_state(status)
 }
@@ -184,12 +187,27 @@ async fn no_route() -> Response {
     refuse(StatusCode::NOT_FOUND, "there is no such route: GET / lists those there are")
 }
 
-async fn no_method() -> Response {
-    refuse(StatusCode::METHOD_NOT_ALLOWED, "this route only answers GET")
+/// Answers where a route has none for a method.
+fn only(methods: &'static str) -> impl Fn() -> Ready<Response> + Clone {
+    move || ready(refuse(StatusCode::METHOD_NOT_ALLOWED, &format!("this route answers {methods} only")))
 }
 
-async fn only_post() -> Response {
-    refuse(StatusCode::METHOD_NOT_ALLOWED, "this route only answers POST")
+/// The names in a route's path, decoded.
+pub struct Named<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Named<T>
+where
+    S: Send + Sync,
+    Path<T>: FromRequestParts<S, Rejection = PathRejection>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named<T>, Response> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(names)) => Ok(Named(names)),
+            Err(_) => Err(refuse(StatusCode::BAD_REQUEST, "the path names something in bytes that are no UTF-8 text")),
+        }
+    }
 }
 
 async fn require_token(
@@ -224,8 +242,13 @@ fn same(given: &[u8], token: &[u8]) -> bool {
     given.len() == token.len() && difference == 0
 }
 
+/// A problem document (RFC 9457); `error` is what the answer was before there was one.
 fn refuse(status: StatusCode, problem: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": problem }))).into_response()
+    let title = status.canonical_reason().unwrap_or_default();
+    let document = serde_json::json!({
+        "title": title, "status": status.as_u16(), "detail": problem, "error": problem,
+    });
+    (status, [(CONTENT_TYPE, PROBLEM)], document.to_string()).into_response()
 }
 
 fn now_ms() -> u64 {

@@ -185,6 +185,9 @@ pub(super) fn public_key(value: &Value) -> Parsed<wasmsign2::PublicKey> {
 /// Where a Redis is. What was written is in no problem's text: it may hold a password.
 pub(super) fn redis_url(value: &Value) -> Parsed<Secret> {
     let url = string(value)?;
+    if url.ends_with(['\n', '\r']) {
+        return Err(Wrong::new("ends with a line break", "take it off: it is not part of the URL"));
+    }
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     if !matches!(scheme, Some("redis" | "rediss")) || redis::Client::open(url.as_str()).is_err() {
         return Err(Wrong::new(

@@ -11,7 +11,7 @@ use super::signature::Trusted;
 use crate::admin::Metrics;
 use crate::config;
 use crate::files::foreign::{self, ForeignError};
-use crate::plugin::{CodeFolder, Digest, Engine, Instance, Outline, Refused, Version};
+use crate::plugin::{CodeFolder, Digest, Engine, Failure, Instance, Outline, Refused, Version};
 use crate::task::{Plan, StagePlan};
 
 /// How long workers may take to answer besides a call's own timeout.
@@ -124,8 +124,13 @@ impl Loader {
     /// Why they are no version of the plugin.
     pub fn check(&self, plugin: &str, bytes: &[u8], grant: Grant<'_>) -> Result<Checked, Refusal> {
         let started = Instant::now();
-        let outline = Outline::read(bytes, self.max_size)?;
+        // Nothing that nobody trusted has signed is parsed.
+        Outline::check_bytes(bytes, self.max_size)?;
         self.trusted.check(bytes)?;
+        let outline = Outline::read(bytes, self.max_size)?;
+        for stage in self.stages(plugin) {
+            outline.check_memory(stage.scope.limits.memory, || memory_of(stage))?;
+        }
         let approved = match grant {
             Grant::All => Vec::new(),
             Grant::Before { imports, approved } => capabilities::check(&outline.interfaces(), imports, approved)?,
@@ -134,14 +139,20 @@ impl Loader {
         let (component, source) = self.code.component(digest, bytes)?;
         let version = Version::new(&self.engine, plugin, digest, &outline, &component)?;
         for stage in self.stages(plugin) {
-            Instance::new(&self.engine, &version, &stage.scope)
-                .map_err(|failure| Refused::Start { stage: stage.scope.stage.clone(), reason: failure.to_string() })?;
+            Instance::new(&self.engine, &version, &stage.scope).map_err(|failure| match failure {
+                Failure::Memory { asked, limit } => Refused::Memory { asked, limit, key: memory_of(stage) },
+                failure => Refused::Start { stage: stage.scope.stage.clone(), reason: failure.to_string() },
+            })?;
         }
         self.metrics.load(source.name());
         let (code, checked_in) = (source.name(), started.elapsed());
         tracing::info!(plugin, digest = digest.short(), bytes = bytes.len(), code, ?checked_in, "plugin checked");
         Ok(Checked { version: Arc::new(version), approved })
     }
+}
+
+fn memory_of(stage: &StagePlan) -> String {
+    format!("`memory` of stage {}", stage.scope.stage)
 }
 
 fn plugin_of(stage: &Arc<StagePlan>) -> String {

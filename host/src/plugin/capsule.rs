@@ -154,7 +154,7 @@ impl Ending {
             Err(failure) => Ending {
                 kind: failure.kind().to_owned(),
                 text: failure.to_string(),
-                guest_text: failure.guest_text().map(str::to_owned),
+                guest_text: failure.guest_text().map(|text| text.as_given().to_owned()),
             },
         }
     }

@@ -17,9 +17,10 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
-use super::artefact::{Digest, Refused, one_line};
+use super::artefact::Digest;
 use super::compiler::Compiler;
 use super::engine::Engine;
+use super::refused::Refused;
 use crate::files::OwnedFolder;
 
 const SUFFIX: &str = ".cwasm";
@@ -87,7 +88,7 @@ impl CodeFolder {
             return Ok((loaded?, Source::Kept));
         }
         let path = self.compile(digest, bytes)?;
-        let loaded = self.load(&path).map_err(Refused::NotCompiled)?;
+        let loaded = self.load(&path).map_err(|problem| Refused::NotCompiled { folder: self.dir.clone(), problem })?;
         Ok((loaded?, Source::Compiled))
     }
 
@@ -108,13 +109,13 @@ impl CodeFolder {
 
     fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<PathBuf, Refused> {
         let dir = self.folder.path();
-        let host = |error: io::Error| Refused::NotCompiled(format!("{}: {error}", dir.display()));
+        let host = Refused::not_compiled(dir);
         let _alone = locked(&self.compiling);
         // Owner-only from its first moment.
-        let mut code = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir).map_err(host)?;
+        let mut code = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir).map_err(&host)?;
         self.compiler.compile(bytes, self.engine.code_id(), code.as_file_mut(), dir)?;
-        code.as_file().sync_all().map_err(host)?;
-        let checksum = checksum(code.as_file_mut()).map_err(host)?;
+        code.as_file().sync_all().map_err(&host)?;
+        let checksum = checksum(code.as_file_mut()).map_err(&host)?;
         let path = dir.join(format!("{}{checksum}{SUFFIX}", self.prefix(digest)));
         code.persist(&path).map_err(|error| host(error.error))?;
         Ok(path)
@@ -142,7 +143,7 @@ impl CodeFolder {
         // is loaded is the open file that was hashed. A file that is removed
         // stays mapped. Code of another wasmtime is refused by wasmtime itself.
         let loaded = unsafe { Component::deserialize_file(self.engine.wasmtime(), opened) };
-        Ok(loaded.map_err(|error| Refused::Invalid(one_line(&error))))
+        Ok(loaded.map_err(|error| Refused::of(&error)))
     }
 
     /// Removes the code of all versions but the `known`, then the oldest until

@@ -16,13 +16,16 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
+use super::Refused;
 use super::engine::Precompiler;
-use super::{Refused, one_line};
+use crate::foreign::ForeignText;
 
 /// The subcommand that the child runs.
 pub const SUBCOMMAND: &str = "compile-plugin";
 /// The child's exit code for a component that the compiler refuses.
 pub const REFUSED: u8 = 4;
+/// The child's exit code where it could not read the component or write the code.
+pub const NOT_WRITTEN: u8 = 5;
 /// Bytes of the child's last words that are read.
 const LAST_WORDS: u64 = 4 << 10;
 const LOOK: Duration = Duration::from_millis(5);
@@ -54,15 +57,14 @@ impl Compiler {
     pub fn compile(&self, component: &[u8], code_id: u64, code: &mut File, folder: &Path) -> Result<(), Refused> {
         if !self.apart {
             let compiled = Precompiler::new(code_id).and_then(|compiler| compiler.compile(component));
-            let compiled = compiled.map_err(|error| Refused::Invalid(one_line(&error)))?;
-            return code.write_all(&compiled).map_err(|error| Refused::NotCompiled(error.to_string()));
+            let compiled = compiled.map_err(|error| Refused::of(&error))?;
+            return code.write_all(&compiled).map_err(Refused::not_compiled(folder));
         }
-        let mut child =
-            self.spawn(component, code_id, code, folder).map_err(|error| Refused::NotCompiled(error.to_string()))?;
-        let status = wait(&mut child, self.bounds.time).map_err(|error| Refused::NotCompiled(error.to_string()))?;
+        let mut child = self.spawn(component, code_id, code, folder).map_err(Refused::not_compiled(folder))?;
+        let status = wait(&mut child, self.bounds.time).map_err(Refused::not_compiled(folder))?;
         let Some(status) = status else { return Err(Refused::CompileTimeout(self.bounds.time)) };
         let words = last_words(&mut child);
-        self.judge(status, &words)?;
+        self.judge(status, &words, folder)?;
         tell_of_gaps(&words);
         Ok(())
     }
@@ -84,7 +86,7 @@ impl Compiler {
             .spawn()
     }
 
-    fn judge(&self, status: ExitStatus, words: &str) -> Result<(), Refused> {
+    fn judge(&self, status: ExitStatus, words: &str, folder: &Path) -> Result<(), Refused> {
         if status.success() {
             return Ok(());
         }
@@ -92,9 +94,27 @@ impl Compiler {
             return Err(Refused::CompileMemory(self.bounds.memory));
         }
         match status.code() {
-            Some(code) if code == i32::from(REFUSED) => Err(Refused::Invalid(words.to_owned())),
+            Some(code) if code == i32::from(REFUSED) => Err(Refused::Invalid(words.into())),
+            Some(code) if code == i32::from(NOT_WRITTEN) => {
+                Err(Refused::NotCompiled { folder: folder.to_owned(), problem: words.to_owned() })
+            }
             _ => Err(Refused::Compiler(status.to_string())),
         }
+    }
+}
+
+/// Why the child has no code to show.
+#[derive(Debug)]
+pub enum Unserved {
+    /// What the compiler says of the component.
+    Component(ForeignText),
+    /// What kept the child from reading, writing or confining itself.
+    Host(io::Error),
+}
+
+impl From<io::Error> for Unserved {
+    fn from(error: io::Error) -> Unserved {
+        Unserved::Host(error)
     }
 }
 
@@ -102,16 +122,18 @@ impl Compiler {
 /// from it is told on standard error.
 ///
 /// # Errors
-/// What the compiler says of the component, in one line.
-pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64) -> Result<(), String> {
+/// [`Unserved`].
+pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64) -> Result<(), Unserved> {
     confinement::close_inherited();
     // Looks at the processor, which the confinement may keep it from.
-    let compiler = Precompiler::new(code_id).map_err(|error| one_line(&error))?;
-    let gaps = confinement::confine(memory, cpu_seconds).map_err(|error| one_line(&error))?;
+    let compiler = Precompiler::new(code_id).map_err(io::Error::other)?;
+    let gaps = confinement::confine(memory, cpu_seconds)?;
     let mut component = Vec::new();
-    io::stdin().read_to_end(&mut component).map_err(|error| one_line(&error))?;
-    let code = compiler.compile(&component).map_err(|error| one_line(&error))?;
-    io::stdout().write_all(&code).map_err(|error| one_line(&error))?;
+    io::stdin().read_to_end(&mut component)?;
+    let code = compiler.compile(&component).map_err(|error| Unserved::Component(ForeignText::of_error(&error)))?;
+    let mut out = io::stdout();
+    out.write_all(&code)?;
+    out.flush()?;
     if !gaps.is_empty() {
         eprintln!("{}", gaps.join(", "));
     }
@@ -170,12 +192,31 @@ mod tests {
     fn the_end_of_the_child_is_told_by_its_cause() {
         let exit = |code: i32| ExitStatus::from_raw(code << 8);
         let signal = ExitStatus::from_raw;
-        let told = |status, words: &str| COMPILER.judge(status, words).map_err(|refused| refused.to_string());
+        let told = |status, words: &str| {
+            let judged = COMPILER.judge(status, words.to_owned(), Path::new("/data/compiled"));
+            judged.map_err(|refused| refused.to_string())
+        };
         assert_eq!(told(exit(0), ""), Ok(()));
         assert!(told(exit(4), "type mismatch").unwrap_err().ends_with("does not run: type mismatch"));
         assert!(told(signal(6), "memory allocation of 8 bytes failed").unwrap_err().contains("(1073741824 bytes)"));
         assert!(told(exit(4), "Cannot allocate memory (os error 12)").unwrap_err().contains("compile-memory"));
         assert!(told(signal(11), "").unwrap_err().contains("signal: 11"));
         assert!(told(exit(101), "panicked").unwrap_err().contains("exit status: 101"));
+        let full = told(exit(5), "No space left on device (os error 28)").unwrap_err();
+        assert!(full.contains("cannot be written to /data/compiled (No space left on device (os error 28))"), "{full}");
+        assert!(!full.contains("damaged"), "{full}");
+    }
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_component() {
+        let (full, component) = (Path::new("/dev/full"), crate::demo_plugins()[2].1);
+        if !full.exists() {
+            return;
+        }
+        let engine = engine::Engine::new(1, 64 << 20).unwrap();
+        let mut code = File::options().write(true).open(full).unwrap();
+        let here = Compiler { apart: false, ..COMPILER };
+        let refused = here.compile(component, engine.code_id(), &mut code, Path::new("/data/compiled")).unwrap_err();
+        assert!(refused.to_string().contains("/data/compiled (No space left on device"), "{refused}");
     }
 }

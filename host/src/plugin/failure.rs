@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::limits::{GUEST_STACK, MAX_RESOURCES, Overrun};
+use crate::foreign::ForeignText;
 use crate::state::StateError;
 
 /// A limit's failure carries the limit and, where known, what was asked for.
@@ -12,10 +13,10 @@ pub enum Failure {
     /// The plugin's own word that this record can never succeed. Its reason is
     /// guest text: only for the stage's opt-in log.
     #[error("the plugin rejected the record")]
-    Reject(String),
+    Reject(ForeignText),
     /// The plugin's own word that this record may succeed later.
     #[error("the plugin asked to be called again later")]
-    Retry(String),
+    Retry(ForeignText),
     #[error("the plugin trapped: {0}")]
     Trap(&'static str),
     #[error("the call passed its limit of {0:?}")]
@@ -56,11 +57,11 @@ pub enum Failure {
     )]
     EntryTooLarge { topic: String, bytes: u64, limit: u64 },
     #[error("no instance could be made: {0}")]
-    NoInstance(String),
+    NoInstance(ForeignText),
     /// The plugin's own word that it cannot take over the state of the version
     /// before. Guest text, as in [`Failure::Reject`].
     #[error("its migrate refused")]
-    Migration(String),
+    Migration(ForeignText),
     /// The host's fault, never the record's.
     #[error("{0}")]
     State(StateError),
@@ -126,7 +127,7 @@ impl Failure {
     }
 
     /// The guest's own words, if any.
-    pub fn guest_text(&self) -> Option<&str> {
+    pub fn guest_text(&self) -> Option<&ForeignText> {
         match self {
             Failure::Reject(text) | Failure::Retry(text) | Failure::Migration(text) => Some(text),
             _ => None,

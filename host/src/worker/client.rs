@@ -8,6 +8,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
 use crate::config::{Config, Guarantee};
+use crate::foreign::ForeignText;
 use crate::repeated::Repeated;
 use crate::topics::{SendBounds, Topics};
 
@@ -163,6 +164,8 @@ pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
             }
         }
     }
+    // It may have a broker's words in it.
+    let line = ForeignText::from(line);
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::error!(target: "librdkafka", facility, "{line}");

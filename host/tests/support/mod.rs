@@ -39,7 +39,7 @@ mod transactions;
 mod trial;
 mod wait;
 
-pub use broker::Broker;
+pub use broker::{Broker, Guarded};
 pub use chance::Chance;
 pub use flow::Flow;
 pub use host::Host;

@@ -99,8 +99,9 @@ impl Stages {
     pub fn add(&self, pipeline: &str, stage: &str, tally: Tally) {
         let labels = StageLabels { pipeline: pipeline.to_owned(), stage: stage.to_owned() };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.counts.into_iter().for_each(|counts| all.own.add(&labels, counts));
+        let left_out: u64 = tally.counts.into_iter().map(|counts| all.own.add(&labels, counts)).sum();
         let totals = all.stages.entry(labels).or_default();
+        *totals.refused.entry(Soft::MetricNames).or_default() += left_out;
         totals.ok += tally.ok;
         totals.released += tally.released;
         totals.released_failed += tally.released_failed;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use crossbeam_channel::Sender;
@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Status, documents, refuse};
+use super::{Named, Status, documents, refuse};
 use crate::admin::listener::{Bounds, Peer};
 use crate::deploy::{Answer, Flows, Outcome, Refusal, Request, Who};
 use crate::plugin::Refused;
@@ -72,7 +72,7 @@ pub struct Target {
     to: Option<String>,
 }
 
-pub async fn plugin(State(status): State<Arc<Status>>, Path(plugin): Path<String>) -> Response {
+pub async fn plugin(State(status): State<Arc<Status>>, Named(plugin): Named<String>) -> Response {
     match status.plugins.get(&plugin) {
         Some(plugin) => Json(documents::Plugin::from(plugin.value())).into_response(),
         None => unknown(&status),
@@ -83,7 +83,7 @@ pub async fn plugin(State(status): State<Arc<Status>>, Path(plugin): Path<String
 pub async fn deploy(
     State(status): State<Arc<Status>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Path(plugin): Path<String>,
+    Named(plugin): Named<String>,
     asked: Result<Query<Approval>, QueryRejection>,
     body: Body,
 ) -> Response {
@@ -112,7 +112,7 @@ pub async fn deploy(
 pub async fn roll_back(
     State(status): State<Arc<Status>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Path(plugin): Path<String>,
+    Named(plugin): Named<String>,
     asked: Result<Query<Target>, QueryRejection>,
 ) -> Response {
     let Ok(Query(Target { to })) = asked else {

@@ -16,6 +16,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use super::topic::{Found, Known, Reader, Redrive};
 use super::{Chosen, Filter, NONE, PipelineArgs, Place, REFUSED, Refusal};
 use crate::cli::api::{CONFIGURATION, printable};
+use crate::cli::output;
 use crate::redrive::{self, Key};
 use crate::topics;
 use crate::worker::{self, Quiet, Sender};
@@ -148,7 +149,7 @@ fn choose(
 
 /// What would be done: counts only.
 fn tell(plan: &Plan, chosen: &Chosen, known: &Known) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = output::stdout();
     let mut kinds: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for found in &plan.letters {
         *kinds.entry((&found.letter.stage, &found.letter.error)).or_default() += 1;

@@ -62,9 +62,13 @@ pub struct CompileArgs {
 pub fn compile(args: &CompileArgs) -> ExitCode {
     match compiler::serve(args.code_id, args.memory, args.cpu_seconds) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
+        Err(compiler::Unserved::Component(problem)) => {
             eprintln!("{problem}");
             ExitCode::from(compiler::REFUSED)
+        }
+        Err(compiler::Unserved::Host(problem)) => {
+            eprintln!("{problem}");
+            ExitCode::from(compiler::NOT_WRITTEN)
         }
     }
 }

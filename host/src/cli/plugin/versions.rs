@@ -10,7 +10,7 @@ use comfy_table::{Table, presets};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cli::api::{Api, Failed, printable};
+use crate::cli::api::{Api, Failed, printable, token};
 use crate::files::foreign;
 
 /// More than a host may take to compile a version and to hand it over.
@@ -200,9 +200,8 @@ pub fn answer<T: for<'a> Deserialize<'a>>(
     ask: impl FnOnce(&Api) -> Result<String, Failed>,
     show: impl FnOnce(T),
 ) -> anyhow::Result<ExitCode> {
-    let token = std::env::var(&args.token_env).ok().map(|token| token.trim().to_owned());
     let remedy = format!("set {} to the host's `host.admin-token`", args.token_env);
-    let asked = Api::new(&args.admin, token.filter(|token| !token.is_empty()), remedy).and_then(|api| ask(&api));
+    let asked = token(&args.token_env).and_then(|token| Api::new(&args.admin, token, remedy)).and_then(|api| ask(&api));
     let body = match asked {
         Ok(body) => body,
         Err(Failed::Answer { code, problem }) => {

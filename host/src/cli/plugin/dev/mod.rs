@@ -20,6 +20,7 @@ use self::sources::Sources;
 use super::build::project_built;
 use super::test::refuse;
 use crate::author::{Built, Project};
+use crate::cli;
 use crate::cli::api::{Api, Failed, printable};
 use crate::config::{self, Config};
 use crate::files::foreign;
@@ -57,7 +58,7 @@ pub struct DevArgs {
     #[arg(default_value = ".")]
     dir: PathBuf,
     /// The running host's configuration
-    #[arg(long, short, env = "GREGOR_CONFIG", default_value = "gregor.toml", value_name = "FILE")]
+    #[arg(long, short, env = "GREGOR_CONFIG", default_value = cli::CONFIG, value_parser = cli::config_file(), value_name = "FILE")]
     config: PathBuf,
     /// The plugin that it becomes a version of [default: its own name]
     #[arg(long, value_name = "NAME")]
