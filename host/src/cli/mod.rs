@@ -123,7 +123,7 @@ pub fn run(cli: Cli) -> ExitCode {
     }
     let default = match cli.command {
         // Each failure is told by the command itself; what a plugin prints is its author's.
-        Command::Plugin(plugin::PluginCommand::Test(_)) => "off,gregor::guest=info",
+        Command::Plugin(plugin::PluginCommand::Test(_) | plugin::PluginCommand::Try(_)) => "off,gregor::guest=info",
         Command::Demo(_)
         | Command::State(_)
         | Command::DeadLetter(_)

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
@@ -14,8 +13,9 @@ use crate::plugin::{Engine, Outline, Refused, Version};
 /// Check whether a host would take components, without running them
 ///
 /// Tells each one's world and version, what it exports and imports, what each import
-/// gives it here, and how long its first compilation takes. Exit codes: 0 all are fine;
-/// 1 one cannot be read; 4 one would be refused.
+/// gives it here, and how long its first compilation takes. Every file is looked at,
+/// whatever comes of those before it. Exit codes: 0 all are fine; 1 one cannot be read;
+/// 4 all can be read, and one would be refused.
 #[derive(clap::Args)]
 #[command(after_help = "Example: gregor plugin check plugins/*.wasm")]
 pub struct CheckArgs {
@@ -53,23 +53,36 @@ const CAPABILITIES: [(&str, &str); 15] = [
 ];
 
 pub fn run(CheckArgs { files, json }: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut refused = false;
+    let (mut unreadable, mut refused) = (false, false);
     for file in files {
-        refused |= !is_fine(file, *json)?;
+        match std::fs::read(file) {
+            Ok(bytes) => refused |= !is_fine(file, &bytes, *json)?,
+            Err(error) => {
+                unreadable = true;
+                let problem = format!("cannot be read: {error}");
+                if *json {
+                    println!("{}", json!({ "file": file.display().to_string(), "fine": false, "problem": problem }));
+                }
+                eprintln!("error: {} {problem}", file.display());
+            }
+        }
     }
-    Ok(if refused { ExitCode::from(super::REFUSED) } else { ExitCode::SUCCESS })
+    Ok(match (unreadable, refused) {
+        (true, _) => ExitCode::FAILURE,
+        (false, true) => ExitCode::from(super::REFUSED),
+        (false, false) => ExitCode::SUCCESS,
+    })
 }
 
 /// Tells of one of them.
-fn is_fine(file: &Path, json: bool) -> anyhow::Result<bool> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    match look(&file.file_stem().unwrap_or_default().to_string_lossy(), &bytes)? {
+fn is_fine(file: &Path, bytes: &[u8], json: bool) -> anyhow::Result<bool> {
+    match look(&file.file_stem().unwrap_or_default().to_string_lossy(), bytes)? {
         Ok((outline, version, compiled)) => {
             if json {
-                println!("{}", document(file, &outline, &version, &bytes, compiled));
+                println!("{}", document(file, &outline, &version, bytes, compiled));
             } else {
                 println!("{}: fine, digest {}", file.display(), version.digest());
-                tell(&outline, &bytes, compiled);
+                tell(&outline, bytes, compiled);
             }
             Ok(true)
         }
