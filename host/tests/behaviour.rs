@@ -12,6 +12,8 @@ mod access;
 mod authors;
 #[path = "behaviour/authors_languages.rs"]
 mod authors_languages;
+#[path = "behaviour/authors_records.rs"]
+mod authors_records;
 #[path = "behaviour/bounded.rs"]
 mod bounded;
 #[path = "behaviour/broker_faults.rs"]

@@ -148,7 +148,7 @@ fn run(cli: Cli) -> ExitCode {
     keep_to_itself(&cli.command);
     let default = match cli.command {
         // Each failure is told by the command itself; what a plugin prints is its author's.
-        Command::Plugin(plugin::PluginCommand::Test(_)) => "off,gregor::guest=info",
+        Command::Plugin(plugin::PluginCommand::Test(_) | plugin::PluginCommand::Try(_)) => "off,gregor::guest=info",
         Command::Demo(_)
         | Command::State(_)
         | Command::DeadLetter(_)

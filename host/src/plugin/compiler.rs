@@ -193,7 +193,7 @@ mod tests {
         let exit = |code: i32| ExitStatus::from_raw(code << 8);
         let signal = ExitStatus::from_raw;
         let told = |status, words: &str| {
-            let judged = COMPILER.judge(status, words.to_owned(), Path::new("/data/compiled"));
+            let judged = COMPILER.judge(status, words, Path::new("/data/compiled"));
             judged.map_err(|refused| refused.to_string())
         };
         assert_eq!(told(exit(0), ""), Ok(()));

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
@@ -18,10 +17,11 @@ use crate::plugin::{Engine, Outline, Version};
 /// Check whether a host would take components, without running them
 ///
 /// Tells each one's world and version, what it exports and imports, what each import
-/// gives it here, and how long its first compilation takes. With --config, checks as a
-/// host with that configuration would: its limits, and whose signatures it takes. Exit
-/// codes: 0 all are fine; 1 one cannot be read; 2 the configuration has mistakes; 4 one
-/// would be refused.
+/// gives it here, and how long its first compilation takes. Every file is looked at,
+/// whatever comes of those before it. With --config, checks as a host with that
+/// configuration would: its limits, and whose signatures it takes. Exit codes: 0 all are
+/// fine; 1 one cannot be read; 2 the configuration has mistakes; 4 all can be read, and
+/// one would be refused.
 #[derive(clap::Args)]
 #[command(after_help = "Example: gregor plugin check plugins/*.wasm")]
 pub struct CheckArgs {
@@ -102,12 +102,26 @@ const CAPABILITIES: [(&str, &str); 15] = [
 ];
 
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut refused = false;
+    let (mut unreadable, mut refused) = (false, false);
     for file in &args.files {
         let bounds = Bounds::of(args, &plugin_of(file))?;
-        refused |= !is_fine(file, args.json, &bounds)?;
+        match foreign::read(file, MAX_SIZE) {
+            Ok(bytes) => refused |= !is_fine(file, &bytes, args.json, &bounds)?,
+            Err(error) => {
+                unreadable = true;
+                let problem = format!("cannot be read: {error}");
+                if args.json {
+                    println!("{}", json!({ "file": file.display().to_string(), "fine": false, "problem": problem }));
+                }
+                eprintln!("error: {} {problem}", file.display());
+            }
+        }
     }
-    Ok(if refused { ExitCode::from(super::REFUSED) } else { ExitCode::SUCCESS })
+    Ok(match (unreadable, refused) {
+        (true, _) => ExitCode::FAILURE,
+        (false, true) => ExitCode::from(super::REFUSED),
+        (false, false) => ExitCode::SUCCESS,
+    })
 }
 
 fn plugin_of(file: &Path) -> String {
@@ -115,15 +129,14 @@ fn plugin_of(file: &Path) -> String {
 }
 
 /// Tells of one of them.
-fn is_fine(file: &Path, json: bool, bounds: &Bounds) -> anyhow::Result<bool> {
-    let bytes = foreign::read(file, MAX_SIZE).with_context(|| format!("cannot read {}", file.display()))?;
-    match look(&plugin_of(file), &bytes, bounds)? {
+fn is_fine(file: &Path, bytes: &[u8], json: bool, bounds: &Bounds) -> anyhow::Result<bool> {
+    match look(&plugin_of(file), bytes, bounds)? {
         Ok((outline, version, compiled)) => {
             if json {
-                println!("{}", document(file, &outline, &version, &bytes, compiled));
+                println!("{}", document(file, &outline, &version, bytes, compiled));
             } else {
                 println!("{}: fine, digest {}", file.display(), version.digest());
-                tell(&outline, &bytes, compiled);
+                tell(&outline, bytes, compiled);
             }
             Ok(true)
         }

@@ -40,8 +40,10 @@ const USAGE: u8 = 2;
 /// the last version.
 ///
 /// A build that fails, a version that is refused and a host that does not answer are told,
-/// and it goes on watching. Files that tools write are no sources: Cargo.lock, and what is
-/// in folders like target and node_modules.
+/// and it goes on watching. It watches every file in the project's folder, also behind links,
+/// but for hidden ones and what tools write: the component, Go's bindings, caches (folders
+/// with a CACHEDIR.TAG, as cargo's target), virtual environments, node_modules (in which
+/// linked packages are watched). Sources outside of the folder are not watched.
 ///
 /// What it shows are whole records: run it where you may see them.
 ///
@@ -102,8 +104,9 @@ pub fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
         end_by_signal()?;
     }
     samples.show("Records as they come out now:")?;
-    let mut sources = Sources::of(&project.dir);
+    let mut sources = Sources::of(&project);
     let first = version(args, &plugin, &api, &samples)?;
+    sources.built();
     if args.once {
         return Ok(first);
     }
@@ -114,6 +117,7 @@ pub fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
             // Brokers that are away come back: no reason to end.
             refuse(FAILED, &format!("{error:#}"));
         }
+        sources.built();
     }
 }
 
