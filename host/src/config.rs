@@ -39,7 +39,7 @@ mod tests;
 
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use kafka::KafkaProperties;
-pub use stage::{Backend, Isolation, Limits, LogLevel, OnFailure, Retry, Stage, State};
+pub use stage::{Backend, Isolation, Limits, LogLevel, OnFailure, OnMismatch, Retry, Stage, State};
 
 /// Everything a host is told.
 #[derive(Clone, Debug, PartialEq, Eq)]

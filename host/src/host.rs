@@ -114,6 +114,7 @@ impl Host {
             redrives: Arc::new(Requests::default()),
             awaited: Arc::default(),
             unknown_versions: config.plugins.unknown_versions,
+            audit: std::sync::Mutex::new(Records::audit(&config.host.data_dir)?),
             bounds,
         });
         let runtime =

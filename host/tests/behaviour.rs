@@ -55,6 +55,8 @@ mod growth_of_topics;
 mod hostile;
 #[path = "behaviour/hostile_neighbours.rs"]
 mod hostile_neighbours;
+#[path = "behaviour/kafka_tools.rs"]
+mod kafka_tools;
 #[path = "behaviour/keyvalue.rs"]
 mod keyvalue;
 #[path = "behaviour/kills.rs"]
@@ -99,6 +101,8 @@ mod standby;
 mod start;
 #[path = "behaviour/state_commands.rs"]
 mod state_commands;
+#[path = "behaviour/state_mismatch.rs"]
+mod state_mismatch;
 #[path = "behaviour/state_survives.rs"]
 mod state_survives;
 #[path = "behaviour/stores_away.rs"]

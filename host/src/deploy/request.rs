@@ -2,7 +2,8 @@
 
 use tokio::sync::oneshot;
 
-use super::{Flowing, Outcome, Refusal, Who};
+use super::{Decided, Flowing, Outcome, Refusal, Who};
+use crate::state::Decision;
 
 /// Gets the outcome, or why the running version goes on.
 pub type Answer = oneshot::Sender<Result<Outcome, Refusal>>;
@@ -29,5 +30,14 @@ pub enum Request {
         paused: bool,
         who: Who,
         answer: oneshot::Sender<Result<Flowing, Refusal>>,
+    },
+    /// Carry out what someone decided about state that does not belong to the
+    /// group's offset: of a pipeline's partitions, or one of them.
+    Settle {
+        pipeline: String,
+        partition: Option<u32>,
+        decision: Decision,
+        who: Who,
+        answer: oneshot::Sender<Result<Decided, Refusal>>,
     },
 }

@@ -26,13 +26,25 @@ pub struct Records {
     pub history: History,
 }
 
+/// The audit log, below `host.data-dir`.
+const AUDIT: &str = "audit.log";
+
 impl Records {
+    /// Another handle of the audit log, for lines of the workers' own.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn audit(data_dir: &Path) -> Result<Audit, HostError> {
+        let opened = Audit::open(&data_dir.join(AUDIT));
+        opened.map_err(|problem| HostError::DataDir { path: data_dir.to_owned(), problem })
+    }
+
     /// # Errors
     /// When they cannot be read or written.
     pub fn open(data_dir: &Path, keep_versions: usize) -> Result<Records, HostError> {
         let open = || {
             fs::create_dir_all(data_dir)?;
-            let audit = Audit::open(&data_dir.join("audit.log"))?;
+            let audit = Audit::open(&data_dir.join(AUDIT))?;
             Ok(Records { audit, history: History::open(data_dir.join("versions"), keep_versions)? })
         };
         open().map_err(|problem: io::Error| HostError::DataDir { path: data_dir.to_owned(), problem })

@@ -2,6 +2,7 @@
 
 mod event_time;
 mod migration;
+mod noted;
 mod order;
 mod outputs;
 mod pipeline;
@@ -12,6 +13,7 @@ mod provenance;
 mod quarantine;
 mod redriving;
 mod stage;
+mod stamps;
 mod tally;
 mod timers;
 mod unit;
@@ -26,7 +28,9 @@ use pipeline::Pipeline;
 use progress::Waiting;
 use redriving::Redriving;
 use stage::Stage;
+use stamps::Stamps;
 
+pub use noted::{Noted, ordered};
 pub use order::{Ran, Recorded, Standing, Standings};
 pub use plan::{Plan, StagePlan};
 pub use position::Position;
@@ -81,6 +85,7 @@ pub struct Task {
     /// The client has read the partition to its end.
     at_end: bool,
     succession: Succession,
+    stamps: Stamps,
     /// Someone has paused its partition.
     paused: bool,
     /// Records settled since the last commit, for the metrics.
@@ -113,8 +118,9 @@ impl Task {
         pinned: bool,
         caches: Vec<Vec<Cache>>,
     ) -> Task {
-        let of_source = plans.iter().filter(|plan| plan.source == id.topic);
-        let pipelines = of_source
+        let of_source = || plans.iter().filter(|plan| plan.source == id.topic);
+        let stamps = Stamps::of(of_source());
+        let pipelines = of_source()
             .zip(caches)
             .map(|(plan, caches)| {
                 // Every plugin that a stage names was loaded before the first task.
@@ -139,6 +145,7 @@ impl Task {
             release_next: 0,
             at_end: false,
             succession: Succession::default(),
+            stamps,
             paused: false,
             consumed: 0,
         }
@@ -252,6 +259,7 @@ impl Task {
         mut take: impl FnMut(&StagePlan, i64, &str, Option<&Entry>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.note_watermarks()?;
+        self.stamp()?;
         for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
             let position = self.position.of_pipeline(index);
             for Stage { plan, cache, .. } in &mut pipeline.stages {
@@ -276,6 +284,7 @@ impl Task {
     /// The group has committed the position.
     pub fn finish(&mut self) {
         (self.committed, self.pinned) = (self.position, true);
+        self.stamps.finish();
         self.finish_versions();
         self.redriving.finish();
         self.pipelines.iter_mut().for_each(|pipeline| pipeline.releases.finish());

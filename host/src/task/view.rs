@@ -1,6 +1,8 @@
 //! What the admin server and the demo see of tasks: written by their worker,
 //! read by anyone.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::stage::Stage;
@@ -9,7 +11,8 @@ use super::{Task, Waiting};
 /// ```text
 ///  assigned                                    a record waits
 ///  ─▶ waiting-for-version ─▶ restoring ─▶ running ◀──────────────▶ retrying, held
-///                                           │ bounded end reached
+///                             ▲ ▼           │ bounded end reached
+///                         state-mismatch    │
 ///                                           ▼
 ///                                        finished
 /// ```
@@ -21,6 +24,9 @@ pub enum PartitionState {
     WaitingForVersion,
     /// Its state is opened or rebuilt; records wait in the topic.
     Restoring,
+    /// Its state does not belong to the group's offset; records wait in the topic
+    /// until a person decides.
+    StateMismatch,
     Running,
     /// Someone has paused it.
     Paused,
@@ -33,9 +39,10 @@ pub enum PartitionState {
 }
 
 impl PartitionState {
-    pub const ALL: [PartitionState; 7] = [
+    pub const ALL: [PartitionState; 8] = [
         PartitionState::WaitingForVersion,
         PartitionState::Restoring,
+        PartitionState::StateMismatch,
         PartitionState::Running,
         PartitionState::Paused,
         PartitionState::Retrying,
@@ -47,6 +54,7 @@ impl PartitionState {
         match self {
             PartitionState::WaitingForVersion => "waiting-for-version",
             PartitionState::Restoring => "restoring",
+            PartitionState::StateMismatch => "state-mismatch",
             PartitionState::Running => "running",
             PartitionState::Paused => "paused",
             PartitionState::Retrying => "retrying",
@@ -65,6 +73,9 @@ pub struct View {
     pub failure: Option<&'static str>,
     /// The version that it waits for, as `plugin@digest`.
     pub awaits: Option<String>,
+    /// Why its state does not belong to the group's offset, and the ways out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mismatch: Option<Arc<str>>,
     /// Offset of the next record.
     pub position: i64,
     pub committed: Option<i64>,
@@ -103,6 +114,7 @@ impl Task {
             state,
             failure,
             awaits: None,
+            mismatch: None,
             position: self.position.next,
             committed: self.pinned.then_some(self.committed.next),
             remaining: None,

@@ -34,6 +34,7 @@ pub mod rounds;
 mod settings;
 mod setup;
 mod transactions;
+pub mod tools;
 mod trial;
 mod wait;
 
@@ -49,7 +50,7 @@ pub use patients::{PATIENTS, Patients};
 pub use plugins::plugin;
 pub use raw::produce_with_header;
 pub use record::{Received, Record, by_key};
-pub use redis::redis_url;
+pub use redis::{Redis, redis_url};
 pub use redis_server::RedisServer;
 pub use settings::Settings;
 pub use setup::{Pipeline, Setup, Stage, gregor};
