@@ -174,7 +174,9 @@ async fn healthz(State(status): State<Arc<Status>>) -> (StatusCode, &'static str
 
 async fn readyz(State(status): State<Arc<Status>>) -> (StatusCode, String) {
     match status.health.ready(now_ms()) {
-        Ok(()) => (StatusCode::OK, status.health.waiting().map_or("ready\n".to_owned(), |why| format!("ready\n{why}\n"))),
+        Ok(()) => {
+            (StatusCode::OK, status.health.waiting().map_or("ready\n".to_owned(), |why| format!("ready\n{why}\n")))
+        }
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }

@@ -269,7 +269,8 @@ impl Target {
             (Some(time), _, _) => {
                 let parsed = humantime::parse_rfc3339_weak(time);
                 let since = parsed.ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-                let since = since.with_context(|| format!("--to-datetime {time} is not a time such as 2026-03-01T06:00:00Z"));
+                let since =
+                    since.with_context(|| format!("--to-datetime {time} is not a time such as 2026-03-01T06:00:00Z"));
                 group.at_time(topic, *partition, i64::try_from(since?.as_millis())?)?
             }
             (_, Some(offset), _) => offset,

@@ -10,7 +10,8 @@ use super::quantity::{duration, percent, size};
 use super::read::{self, Reader};
 use super::{
     Backend, Config, Delivery, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure, OnMismatch,
-    Pipeline, Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka, machine,
+    Pipeline, Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka,
+    machine,
 };
 
 const KIB: u64 = 1 << 10;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::plugin::Version;
 use super::Who;
+use crate::plugin::Version;
 use crate::state::Decision;
 use crate::task::Standing;
 use crate::worker::{Agreement, Command, Pause, Settle, Swap, Swapped};

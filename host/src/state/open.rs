@@ -260,16 +260,19 @@ impl Opener {
                 );
                 (anew(disk, stage, id)?, None)
             }
-            _ => match stand(disk, stage, id, survey.stands().filter(|_| how != How::AtPosition).unwrap_or(at.position))? {
-                (store, Found::Whole(checkpoint)) => {
-                    return Ok((store, Filled { changelog: checkpoint.changelog, ..Filled::default() }));
+            _ => {
+                match stand(disk, stage, id, survey.stands().filter(|_| how != How::AtPosition).unwrap_or(at.position))?
+                {
+                    (store, Found::Whole(checkpoint)) => {
+                        return Ok((store, Filled { changelog: checkpoint.changelog, ..Filled::default() }));
+                    }
+                    (store, Found::Behind(checkpoint)) => {
+                        tracing::info!(store = %id, from = checkpoint.changelog, "the local store is behind: rolling forward");
+                        (store, Some(checkpoint))
+                    }
+                    (store, Found::Nothing) => (store, None),
                 }
-                (store, Found::Behind(checkpoint)) => {
-                    tracing::info!(store = %id, from = checkpoint.changelog, "the local store is behind: rolling forward");
-                    (store, Some(checkpoint))
-                }
-                (store, Found::Nothing) => (store, None),
-            },
+            }
         };
         let opened = match self.rebuild(stage, id, &mut store, at, whole_to, progress, cancelled) {
             Err(Rebuild::FromNothing(why)) => {

@@ -155,7 +155,8 @@ mod tests {
     #[test]
     fn what_a_later_version_adds_is_read_over_and_another_format_is_not_read() {
         let entry = |text: &str| Entry::durable(text.as_bytes().to_vec(), None, Origin::Null);
-        let text = r#"{"format":1,"epoch":0,"source":null,"log":null,"from":null,"to":{"next":3,"metadata":""},"more":1}"#;
+        let text =
+            r#"{"format":1,"epoch":0,"source":null,"log":null,"from":null,"to":{"next":3,"metadata":""},"more":1}"#;
         assert_eq!(Stamp::read(&entry(text)).unwrap().to, point(3, ""));
         assert_eq!(Stamp::read(&entry(&text.replace("\"format\":1", "\"format\":2"))), None);
         assert_eq!(Stamp::read(&entry("1")), None);

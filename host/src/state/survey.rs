@@ -214,7 +214,9 @@ impl Survey {
         let topic = self.stage.changelog.as_deref().unwrap_or_default();
         let Bounds { start, end, .. } = tail.bounds;
         let holds = match tail.records {
-            true => format!("changelog `{topic}` (offsets {start} to {end}) does not tell of which offset its records are"),
+            true => {
+                format!("changelog `{topic}` (offsets {start} to {end}) does not tell of which offset its records are")
+            }
             false => format!("changelog `{topic}` (offsets {start} to {end}) is empty"),
         };
         if at.noted.has(&self.stage.tag) {
@@ -255,7 +257,9 @@ impl Survey {
         let revision = at.position.of_pipeline(self.index);
         let numbers = || {
             let wrong = revision != local.checkpoint.position && revision != local.from;
-            wrong.then(|| format!("{}, and the local store is as of position {}.", at.group(), local.checkpoint.position))
+            wrong.then(|| {
+                format!("{}, and the local store is as of position {}.", at.group(), local.checkpoint.position)
+            })
         };
         match &local.stamp {
             Some(stamp) if !at.is_unstamped() => self.stamped(at, stamp, None),
@@ -305,9 +309,9 @@ impl Survey {
                 at.position.of_pipeline(self.index)
             ),
         };
-        let log = log.zip(self.stage.changelog.as_deref()).map(|(Bounds { start, end, .. }, topic)| {
-            format!(" (changelog `{topic}`, offsets {start} to {end})")
-        });
+        let log = log
+            .zip(self.stage.changelog.as_deref())
+            .map(|(Bounds { start, end, .. }, topic)| format!(" (changelog `{topic}`, offsets {start} to {end})"));
         Some(format!("{}, and {stands}{}.", at.group(), log.unwrap_or_default()))
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Stamps {
 
 impl Stamps {
     pub fn of<'a>(plans: impl Iterator<Item = &'a Arc<Plan>> + Clone) -> Stamps {
-        let host = plans.clone().next().map_or("", |plan| &plan.host);
+        let host = plans.clone().next().map_or("", |plan| plan.host.as_str());
         let durable = plans.flat_map(|plan| &plan.stages).filter(|stage| stage.is_durable());
         Stamps { words: Noted::words(durable.map(|stage| stage.tag.as_str()), host), decided: false }
     }

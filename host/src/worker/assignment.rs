@@ -177,8 +177,8 @@ impl Worker {
             self.restoring.remove(&restored.id);
             let Restoring { id, pinned, .. } = restored;
             let Opened { caches, position, recorded, decided } = opened;
-            let mut task = Task::new(id, &self.plans, &self.versions, position, pinned, caches)
-                .after(recorded, &self.standings);
+            let mut task =
+                Task::new(id, &self.plans, &self.versions, position, pinned, caches).after(recorded, &self.standings);
             match decided {
                 Some(decided) => task = task.decided(decided.position),
                 None => self.pin(&mut task),

@@ -43,7 +43,8 @@ pub struct Settled {
 /// As [`OpenError`] says.
 pub fn open_all(opener: &mut Opener, plans: &[Arc<Plan>], job: &Restoring) -> Result<Opened, OpenError> {
     let plans: Vec<&Arc<Plan>> = plans.iter().filter(|plan| plan.source == job.id.topic).collect();
-    let stages = || plans.iter().enumerate().flat_map(|(index, plan)| plan.stages.iter().map(move |stage| (index, stage)));
+    let stages =
+        || plans.iter().enumerate().flat_map(|(index, plan)| plan.stages.iter().map(move |stage| (index, stage)));
     let durable: Vec<_> = stages().filter(|(_, stage)| stage.is_durable()).collect();
     let mut opening = Opening::new(opener, job, &durable)?;
     let host = plans.first().map_or("", |plan| plan.host.as_str());
@@ -188,8 +189,10 @@ impl<'a> Opening<'a> {
             self.surveys.iter().all(|survey| survey.judge(&at, host) == Verdict::Fits)
         };
         let Some(point) = points.iter().rev().find(|point| fits(point.position())) else {
-            return Err("The group's offset cannot move to the state: there is no offset that all of the state belongs to."
-                .to_owned());
+            return Err(
+                "The group's offset cannot move to the state: there is no offset that all of the state belongs to."
+                    .to_owned(),
+            );
         };
         if !(source.start..=source.end).contains(&point.next) {
             return Err(format!(

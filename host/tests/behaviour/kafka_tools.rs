@@ -44,7 +44,10 @@ fn timers_that_fired_are_told_by_the_state() {
             .pipeline(Pipeline::new(&source).sink(&sink).stage(stage));
         let mut host = setup.start();
         // Two fire after the record's own commit, which moves the position but no offset.
-        kafka().produce(&source, [Record::new("key", "soon one 400\nsoon two 600\nevent late 9000000000000").partition(0)]);
+        kafka().produce(
+            &source,
+            [Record::new("key", "soon one 400\nsoon two 600\nevent late 9000000000000").partition(0)],
+        );
         until("both have fired", || kafka().read(&sink).len() == 3);
         until("that is committed", || kafka().metadata(&setup.app, &source, 0).contains("timers=2"));
         host.term();
@@ -62,7 +65,10 @@ fn parked_records_outlive_an_erased_metadata() {
     let topics = Topics::new(1);
     let settings = format!("on-failure = \"quarantine\"\nstate = {STATE}");
     let setup = Setup::new().workers(1).pipeline(topics.pipeline().stage(stage("refuses-one", &settings)));
-    kafka().produce(&topics.source, ["bad-patient", "good-patient", "bad-patient"].map(|key| Record::new(key, "{}").partition(0)));
+    kafka().produce(
+        &topics.source,
+        ["bad-patient", "good-patient", "bad-patient"].map(|key| Record::new(key, "{}").partition(0)),
+    );
     let mut host = setup.start();
     settled(&setup, &topics.source);
     host.term();

@@ -211,7 +211,8 @@ fn a_moved_offset_holds_redis() {
 
 #[test]
 fn an_erased_metadata_changes_nothing() {
-    for (state, guarantee) in ALL.into_iter().zip([Guarantee::AtLeastOnce, Guarantee::ExactlyOnce].into_iter().cycle()) {
+    for (state, guarantee) in ALL.into_iter().zip([Guarantee::AtLeastOnce, Guarantee::ExactlyOnce].into_iter().cycle())
+    {
         let ward = Ward::new(state, guarantee);
         ward.send(0..5);
         ward.run();
@@ -227,7 +228,8 @@ fn an_erased_metadata_changes_nothing() {
 
 #[test]
 fn a_deleted_group_holds_its_state() {
-    for (state, guarantee) in ALL.into_iter().zip([Guarantee::ExactlyOnce, Guarantee::AtLeastOnce].into_iter().cycle()) {
+    for (state, guarantee) in ALL.into_iter().zip([Guarantee::ExactlyOnce, Guarantee::AtLeastOnce].into_iter().cycle())
+    {
         let ward = Ward::new(state, guarantee);
         ward.send(0..5);
         ward.run();

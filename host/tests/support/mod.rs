@@ -33,8 +33,8 @@ mod redis_server;
 pub mod rounds;
 mod settings;
 mod setup;
-mod transactions;
 pub mod tools;
+mod transactions;
 mod trial;
 mod wait;
 

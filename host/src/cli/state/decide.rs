@@ -97,8 +97,12 @@ fn of_host(api: &Api, config: &Config) -> Result<Vec<Partition>, Failed> {
     let foreign = || format!("{} answers, but not as this version of gregor's admin server does", api.base());
     let status: Status = serde_json::from_value(api.document("status")?).with_context(foreign)?;
     if status.app != config.app {
-        let problem =
-            format!("the host at {} runs app `{}`, and the configuration is of `{}`", api.base(), status.app, config.app);
+        let problem = format!(
+            "the host at {} runs app `{}`, and the configuration is of `{}`",
+            api.base(),
+            status.app,
+            config.app
+        );
         return Err(Failed::Answer { code: NO_STATE, problem });
     }
     Ok(serde_json::from_value(api.document("partitions")?).with_context(foreign)?)
@@ -119,7 +123,10 @@ fn on_host(
     };
     let held: Vec<&Partition> = partitions.iter().filter(wanted).collect();
     if held.is_empty() {
-        eprintln!("no such partition is held as state-mismatch on the host at {}; other hosts may hold others", api.base());
+        eprintln!(
+            "no such partition is held as state-mismatch on the host at {}; other hosts may hold others",
+            api.base()
+        );
         return Ok(ExitCode::from(NONE));
     }
     let mut out = io::stdout().lock();
@@ -209,7 +216,10 @@ fn with_the_offset(
     for (source, offsets) in &orders {
         group.commit(source, offsets)?;
     }
-    writeln!(out, "Ordered: the next host that opens these partitions does it, and says so in its log and its audit log.")?;
+    writeln!(
+        out,
+        "Ordered: the next host that opens these partitions does it, and says so in its log and its audit log."
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

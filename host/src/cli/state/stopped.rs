@@ -174,9 +174,10 @@ impl<'a> Stopped<'a> {
         }
         let (Some(reader), Some(topic), Some(tail)) = (&self.reader, &stage.changelog, tail) else { return Ok(None) };
         let known = self.positions[partition as usize].noted().ours;
-        let belongs = tail.stamp.as_ref().map_or(known, |stamp| {
-            known && stamp.fits(&self.positions[partition as usize].position())
-        });
+        let belongs = tail
+            .stamp
+            .as_ref()
+            .map_or(known, |stamp| known && stamp.fits(&self.positions[partition as usize].position()));
         let stamped = tail.stamp.as_ref().map(|stamp| stamp.to.position().of_pipeline(self.chosen.index));
         let read_to = if belongs { at.position } else { stamped.unwrap_or(i64::MAX) };
         let mut store = replay(reader, topic, partition, read_to, bar)?;
@@ -195,22 +196,23 @@ impl<'a> Stopped<'a> {
         if belongs || stamp.is_some_and(|stamp| pinned && stamp.to.next == next) {
             return;
         }
-        let group = if pinned { format!("the group has committed {next}") } else { "the group has committed none".into() };
+        let group =
+            if pinned { format!("the group has committed {next}") } else { "the group has committed none".into() };
         let state = stamp.map_or("no known offset".to_owned(), |stamp| format!("offset {}", stamp.to.next));
         self.notes.push(format!("partition {partition}: the state as it stands, as of {state}; {group}"));
     }
 }
 
-fn replay(reader: &Reader, topic: &str, partition: i32, position: i64, bar: &ProgressBar) -> anyhow::Result<MemoryStore> {
+fn replay(
+    reader: &Reader,
+    topic: &str,
+    partition: i32,
+    position: i64,
+    bar: &ProgressBar,
+) -> anyhow::Result<MemoryStore> {
     let mut store = MemoryStore::default();
-    let replay = Replay {
-        topic,
-        partition,
-        checkpoint: None,
-        position,
-        delete_retention: Duration::MAX,
-        now: wall_ms(),
-    };
+    let replay =
+        Replay { topic, partition, checkpoint: None, position, delete_retention: Duration::MAX, now: wall_ms() };
     let progress = Progress::default();
     let replayed = std::thread::scope(|scope| {
         let (done, over) = crossbeam_channel::bounded::<()>(0);

@@ -3,8 +3,6 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
-
 use super::error::ReplayError;
 use super::reader::{ASK, Reader, TURN, check, failed, unavailable};
 use super::replay::{Replay, read_record};
@@ -83,13 +81,7 @@ impl Reader {
         Ok(tail)
     }
 
-    fn scan(
-        &self,
-        replay: &Replay<'_>,
-        from: i64,
-        tail: &mut Tail,
-        cancelled: &AtomicBool,
-    ) -> Result<(), ReplayError> {
+    fn scan(&self, replay: &Replay<'_>, from: i64, tail: &mut Tail, cancelled: &AtomicBool) -> Result<(), ReplayError> {
         let Bounds { start, end, .. } = tail.bounds;
         let mut partition = PartitionReader::start(&self.committed, replay.topic, replay.partition, from)
             .map_err(ReplayError::Client)?;
