@@ -232,6 +232,8 @@ impl Opener {
         cache.find_own()?;
         cache.found_on(ground);
         if how == How::AsItStands && survey.lacks_changelog() {
+            // What the store noted was of the changelog that it had.
+            cache.caught_up(survey.changelog_end());
             cache.touch_all()?;
         }
         let removed = if how == How::Emptied { cache.clear()? } else { 0 };

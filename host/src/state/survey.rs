@@ -165,6 +165,17 @@ impl Survey {
         stamped.max(stands).unwrap_or(0)
     }
 
+    /// Whether the state is of an earlier topic of the source's name.
+    pub fn is_of_another_source(&self, source: &Bounds) -> bool {
+        let was = self.stamp().and_then(|stamp| stamp.ground.source.as_ref());
+        was.zip(source.id.as_ref()).is_some_and(|(was, is)| was != is)
+    }
+
+    /// The end of the changelog.
+    pub fn changelog_end(&self) -> i64 {
+        self.tail().map_or(0, |tail| tail.bounds.end)
+    }
+
     /// What the stamps of the next commits say; `decided` where someone has just
     /// decided what becomes of the state.
     pub fn ground(&self, source: &Bounds, decided: bool) -> Ground {

@@ -49,9 +49,10 @@ impl Task {
         self.pinned = true;
     }
 
-    /// The metadata of the offset where the task begins, before its state has stamps.
+    /// The metadata of the offset where the task begins, before its state has
+    /// stamps: ours, without the words that tell of those.
     pub fn metadata_of_start(&self) -> String {
-        self.committed.metadata(self.recorded().word())
+        self.committed.metadata(self.next_versions().word())
     }
 
     /// Puts a stamp among the entries of each stage whose state is durable, for

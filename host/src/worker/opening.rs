@@ -205,6 +205,17 @@ impl<'a> Opening<'a> {
         Ok((point.position(), recorded))
     }
 
+    /// Where records go on, within the source: an offset past its end would have
+    /// the client begin at its first record, or wherever `auto.offset.reset` says.
+    fn within(&self, next: i64) -> i64 {
+        let source = &self.at.source;
+        match self.surveys.iter().any(|survey| survey.is_of_another_source(source)) {
+            // The offset is of a topic that is gone, if it is still there.
+            true if self.at.pinned => source.start,
+            _ => next.min(source.end),
+        }
+    }
+
     fn ground(&self, survey: &Survey, how: How) -> Ground {
         survey.ground(&self.at.source, matches!(how, How::AsItStands | How::Emptied))
     }
@@ -221,6 +232,7 @@ impl<'a> Opening<'a> {
             // A record half done is of another offset. And the state's position goes
             // on from the furthest that it had: its entries stay behind it.
             position.begun = None;
+            position.next = self.within(position.next);
             let behind = furthest.saturating_sub(position.of_pipeline(0)).max(0).unsigned_abs();
             position.migrated = position.migrated.saturating_add(behind).saturating_add(1);
         }
