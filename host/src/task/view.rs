@@ -1,8 +1,6 @@
 //! What the admin server and the demo see of tasks: written by their worker,
 //! read by anyone.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use super::stage::Stage;
@@ -75,7 +73,7 @@ pub struct View {
     pub awaits: Option<String>,
     /// Why its state does not belong to the group's offset, and the ways out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mismatch: Option<Arc<str>>,
+    pub mismatch: Option<String>,
     /// Offset of the next record.
     pub position: i64,
     pub committed: Option<i64>,

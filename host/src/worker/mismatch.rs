@@ -20,7 +20,7 @@ use crate::task::{PartitionState, Task, View};
 pub struct Mismatched {
     pub restoring: Restoring,
     /// Why, and the ways out.
-    text: Arc<str>,
+    text: String,
 }
 
 /// What someone decided about partitions of a topic that are held.
@@ -37,7 +37,7 @@ impl Worker {
     /// Holds a partition, whose records wait in the topic.
     pub(super) fn hold_mismatch(&mut self, restoring: Restoring, held: Held) -> Result<(), WorkerError> {
         let id = restoring.id.clone();
-        let text: Arc<str> = held.to_string().into();
+        let text = held.to_string();
         tracing::error!(worker = self.index, partition = %id, state = "state-mismatch", "{text}");
         self.restoring.remove(&id);
         self.pause(&id)?;
