@@ -150,7 +150,7 @@ impl Stores {
     /// The cache of `stage` for `partition`, where nothing has to be read for it.
     pub fn at_once(&self, stage: &StagePlan) -> Option<Cache> {
         let nothing = stage.state.backend == Backend::Memory && stage.changelog.is_none();
-        nothing.then(|| Cache::new(Box::new(MemoryStore::default()), stage.scope.cache, stage.tracks))
+        nothing.then(|| Cache::new(Box::new(MemoryStore::default()), stage.scope.cache, stage.origins))
     }
 
     pub(super) fn changelog(&self, stage: &StagePlan) -> Option<&Changelog> {
@@ -224,7 +224,7 @@ impl Opener {
                 self.memory_store(stage, id, at, progress, cancelled)?
             }
         };
-        let mut cache = Cache::new(store, stage.scope.cache, stage.tracks);
+        let mut cache = Cache::new(store, stage.scope.cache, stage.origins);
         cache.caught_up(filled.changelog);
         // Entries that are ahead of the offsets still stand in the changelog: the
         // next commit writes over them.

@@ -1,7 +1,7 @@
 //! What workers share.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use crate::deploy::Audit;
 use crate::record::TopicPartition;
 use crate::redrive::Requests;
 use crate::state::Standby;
+use crate::topics::Facts;
 
 /// What all workers of a process share; touched at commits and rebalances only.
 pub struct Shared {
@@ -24,7 +25,8 @@ pub struct Shared {
     pub redrives: Arc<Requests>,
     pub awaited: Arc<Awaited>,
     pub unknown_versions: UnknownVersions,
-    pub audit: Mutex<Audit>,
+    pub audit: Audit,
+    pub facts: Arc<Facts>,
     /// `--bounded`: process up to these offsets.
     pub bounds: Option<HashMap<TopicPartition, i64>>,
 }
@@ -35,7 +37,7 @@ impl Shared {
     /// # Errors
     /// When it is not, or may not be.
     pub(super) fn audit<L: Serialize>(&self, line: &L) -> io::Result<()> {
-        self.audit.lock().unwrap_or_else(PoisonError::into_inner).append(line)
+        self.audit.append(line)
     }
 
     /// Whether a bounded run leaves `offset` of `id` to a later one.

@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::flow::Which;
-use super::{Status, refuse};
+use super::{Named, Status, refuse};
 use crate::admin::listener::Peer;
-use crate::deploy::{Decided, Refusal, Request, Who};
+use crate::deploy::{Decided, Refusal, Who};
 use crate::state::Decision;
 
 /// Answers once every worker opens the state of those that it holds.
 pub async fn settle(
     State(status): State<Arc<Status>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Path((pipeline, decision)): Path<(String, String)>,
+    Named((pipeline, decision)): Named<(String, String)>,
     asked: Result<Query<Which>, QueryRejection>,
 ) -> Response {
     let Ok(Query(Which { partition })) = asked else {
@@ -32,7 +32,12 @@ pub async fn settle(
     };
     let _waiting = peer.keep_waiting();
     let (answer, answered) = oneshot::channel();
-    status.deploys.request(Request::Settle { pipeline, partition, decision, who: Who::Api(peer.address), answer });
+    let (flows, who) = (status.deploys.flows.clone(), Who::Api(peer.address));
+    // A thread of its own, as workers answer between two records.
+    let settle = move || drop(answer.send(flows.settle(&pipeline, partition, decision, who)));
+    if let Err(error) = std::thread::Builder::new().name("settle".into()).spawn(settle) {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("a thread could not be started: {error}"));
+    }
     match answered.await {
         Ok(Ok(Decided { topic, partitions })) => {
             Json(json!({ "topic": *topic, "partitions": partitions, "decision": decision.name() })).into_response()

@@ -1,26 +1,37 @@
-//! Partitions paused and resumed by someone, and state decided about: the audit
-//! log tells it.
+//! Partitions paused and resumed by someone, and state decided about: the audit log tells it. Whoever asks
+//! is answered on a thread of their own, so that no deploy is waited for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::audit::{Action, Flow, Who};
-use super::super::{Decided, Flowing, Refusal};
-use super::Deployer;
+use super::audit::{Action, Audit, Flow, Who};
+use super::workers::Workers;
+use super::{Decided, Flowing, Refusal};
 use crate::state::Decision;
+use crate::task::Plan;
+use crate::topics::Topics;
 
-impl Deployer {
+/// Whether the records of each pipeline flow.
+pub struct Flows {
+    /// The topic that each pipeline reads.
+    sources: BTreeMap<String, Arc<str>>,
+    topics: Arc<Topics>,
+    workers: Workers,
+    audit: Audit,
+}
+
+impl Flows {
+    pub fn new(plans: &[Arc<Plan>], topics: Arc<Topics>, workers: Workers, audit: Audit) -> Flows {
+        let sources = plans.iter().map(|plan| (plan.name.clone(), plan.source.clone())).collect();
+        Flows { sources, topics, workers, audit }
+    }
+
     /// Pauses the partitions of a pipeline's source, or one of them, on every
-    /// worker, or resumes them.
+    /// worker, or resumes them; returns once they have.
     ///
     /// # Errors
     /// When there is no such pipeline or partition, or the audit log cannot be written.
-    pub(super) fn flow(
-        &mut self,
-        pipeline: &str,
-        partition: Option<u32>,
-        paused: bool,
-        who: Who,
-    ) -> Result<Flowing, Refusal> {
+    pub fn set(&self, pipeline: &str, partition: Option<u32>, paused: bool, who: Who) -> Result<Flowing, Refusal> {
         let (topic, partitions) = self.partitions(pipeline, partition)?;
         let partition = partition.and(partitions.first().copied());
         let action = if paused { Action::Pause } else { Action::Resume };
@@ -36,8 +47,8 @@ impl Deployer {
     ///
     /// # Errors
     /// When there is no such pipeline or partition, or none of them is held here.
-    pub(super) fn settle(
-        &mut self,
+    pub fn settle(
+        &self,
         pipeline: &str,
         partition: Option<u32>,
         decision: Decision,
@@ -54,8 +65,8 @@ impl Deployer {
 
     /// The source of a pipeline, and its partitions or the one that is named.
     fn partitions(&self, pipeline: &str, partition: Option<u32>) -> Result<(Arc<str>, Vec<i32>), Refusal> {
-        let topic =
-            self.loader.source(pipeline).ok_or_else(|| Refusal::NoPipeline(self.loader.pipelines().join(", ")))?;
+        let known = || self.sources.keys().cloned().collect::<Vec<_>>().join(", ");
+        let topic = self.sources.get(pipeline).cloned().ok_or_else(|| Refusal::NoPipeline(known()))?;
         let count = self.topics.get(&topic).map_or(0, |topic| topic.partitions);
         let partitions = match partition {
             None => (0..count).collect(),
