@@ -67,6 +67,8 @@ mod hostile_folders;
 mod hostile_neighbours;
 #[path = "behaviour/hostile_producers.rs"]
 mod hostile_producers;
+#[path = "behaviour/kafka_tools.rs"]
+mod kafka_tools;
 #[path = "behaviour/keyvalue.rs"]
 mod keyvalue;
 #[path = "behaviour/kills.rs"]
@@ -103,10 +105,10 @@ mod quarantined_task;
 mod rebalance;
 #[path = "behaviour/restart.rs"]
 mod restart;
-#[path = "behaviour/signals.rs"]
-mod signals;
 #[path = "behaviour/shelf.rs"]
 mod shelf;
+#[path = "behaviour/signals.rs"]
+mod signals;
 #[path = "behaviour/signatures.rs"]
 mod signatures;
 #[path = "behaviour/silence.rs"]
@@ -117,6 +119,8 @@ mod standby;
 mod start;
 #[path = "behaviour/state_commands.rs"]
 mod state_commands;
+#[path = "behaviour/state_mismatch.rs"]
+mod state_mismatch;
 #[path = "behaviour/state_survives.rs"]
 mod state_survives;
 #[path = "behaviour/stores_away.rs"]

@@ -9,8 +9,9 @@ use super::kind::{self, boolean, choice, whole};
 use super::quantity::{STAGE_MEMORY, duration, percent, size};
 use super::read::{self, Reader};
 use super::{
-    Backend, Config, Delivery, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure, Pipeline,
-    Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka, machine, risk,
+    Backend, Config, Delivery, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure, OnMismatch,
+    Pipeline, Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka,
+    machine, risk,
 };
 
 const KIB: u64 = 1 << 10;
@@ -207,6 +208,8 @@ fn limits(r: &mut Reader<'_>) -> Limits {
 fn state(r: &mut Reader<'_>) -> State {
     const BACKENDS: &[(&str, Backend)] =
         &[("memory", Backend::Memory), ("disk", Backend::Disk), ("redis", Backend::Redis)];
+    const MISMATCH: &[(&str, OnMismatch)] =
+        &[("hold", OnMismatch::Hold), ("keep", OnMismatch::Keep), ("reset", OnMismatch::Reset)];
     let backend = r.get("backend", choice(BACKENDS)).unwrap_or(Backend::Memory);
     let changelog = r.get("changelog", boolean).unwrap_or(false);
     let max_bytes = r.get("max-bytes", size(KIB..=1_024 * GIB));
@@ -219,6 +222,7 @@ fn state(r: &mut Reader<'_>) -> State {
         hot_bytes: r.get("hot-bytes", size(64 * KIB..=16 * GIB)).unwrap_or(8 * MIB),
         replication_factor: r.get("replication-factor", whole(1..=32_767)),
         standby: r.get("standby", whole(0..=16)).unwrap_or(0),
+        on_mismatch: r.get("on-mismatch", choice(MISMATCH)).unwrap_or_default(),
     };
     check::state(r, &state);
     state

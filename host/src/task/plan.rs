@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::noted;
 use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
 use crate::plugin::{CapsuleFolder, Scope};
 use crate::redrive;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub idle_timeout: Option<Duration>,
     /// What one task parks at most.
     pub quarantine: config::Quarantine,
+    /// A short name of the host, for offsets' metadata.
+    pub host: String,
     pub stages: Vec<Arc<StagePlan>>,
 }
 
@@ -47,6 +50,8 @@ pub struct StagePlan {
     pub capsules: Option<CapsuleFolder>,
     /// The topic that its state's changes go to.
     pub changelog: Option<Arc<str>>,
+    /// A short name of the stage, for offsets' metadata.
+    pub tag: String,
     /// Whether its state remembers the key of the record that wrote an entry: what
     /// a change of the partition count needs.
     pub origins: bool,
@@ -65,6 +70,7 @@ impl Plan {
             max_out_of_orderness: u64::try_from(pipeline.max_out_of_orderness.as_millis()).unwrap_or(u64::MAX),
             idle_timeout: pipeline.idle_timeout,
             quarantine: pipeline.quarantine,
+            host: noted::tag(&[&config.host.id]),
             stages: pipeline
                 .stages
                 .iter()
@@ -100,6 +106,7 @@ impl StagePlan {
         let state = stage.state.clone();
         StagePlan {
             scope: Arc::new(Scope::new(pipeline, stage)),
+            tag: noted::tag(&[pipeline, &stage.name]),
             topics: stage.topics.iter().map(|topic| topic.as_str().into()).collect(),
             on_failure: stage.on_failure,
             retry: stage.retry.clone(),
