@@ -23,6 +23,8 @@ pub struct Topic {
     pub partitions: i32,
     /// The topic's `max.message.bytes`: the largest batch it takes.
     pub max_batch_bytes: u64,
+    /// Whether its `cleanup.policy` has `compact`.
+    pub compacted: bool,
 }
 
 /// The topics that the configuration names, by name.
@@ -51,6 +53,8 @@ const ASK: Duration = Duration::from_secs(5);
 const MISSING_PATIENCE: Duration = Duration::from_secs(3);
 /// A topic's `max.message.bytes` where the brokers do not tell: Kafka's default.
 const DEFAULT_MAX_BATCH_BYTES: u64 = 1_048_588;
+/// The largest dead letter without its record: names, position, reason, sizes, hash.
+const TRUNCATED_LETTER_BYTES: u64 = 4 << 10;
 
 /// Asks the brokers about every topic that `plans` name, and creates or checks
 /// the changelog topics.
@@ -58,7 +62,7 @@ const DEFAULT_MAX_BATCH_BYTES: u64 = 1_048_588;
 /// # Errors
 /// [`HostError::Unreachable`] when no broker answers within
 /// `host.start-timeout`; [`HostError::MissingTopic`] when a topic does not
-/// exist by then.
+/// exist by then; [`HostError::SmallDeadLetters`] when one cannot take dead letters.
 pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Changelog>), HostError> {
     let client = worker::base_config(config);
     let asking: BaseConsumer = client.create().map_err(HostError::Client)?;
@@ -76,18 +80,38 @@ pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Cha
     }
     changelog::check_names(config)?;
     let changelogs = changelog::ensure(config, &wanted(plans, &partitions))?;
-    let limits = max_batch_bytes(&client, partitions.keys());
-    let named = partitions.into_iter().map(|(name, partitions)| Topic {
-        max_batch_bytes: limits.get(&name).copied().unwrap_or(DEFAULT_MAX_BATCH_BYTES),
-        name,
-        partitions,
+    let told = settings(&client, partitions.keys());
+    let named = partitions.into_iter().map(|(name, partitions)| {
+        let Settings { max_batch_bytes, compacted } = told.get(&name).copied().unwrap_or_default();
+        Topic { name, partitions, max_batch_bytes: max_batch_bytes.unwrap_or(DEFAULT_MAX_BATCH_BYTES), compacted }
     });
     let kept = changelogs.iter().map(|changelog| Topic {
         name: changelog.topic.as_str().into(),
         partitions: 0,
         max_batch_bytes: changelog.max_batch_bytes,
+        compacted: true,
     });
-    Ok((named.chain(kept).collect(), changelogs))
+    let topics: Topics = named.chain(kept).collect();
+    plans.iter().try_for_each(|plan| check_dead_letters(plan, &topics))?;
+    Ok((topics, changelogs))
+}
+
+/// Whether a pipeline's dead letters get through and last.
+fn check_dead_letters(plan: &Plan, topics: &Topics) -> Result<(), HostError> {
+    let Some(topic) = plan.dead_letter.as_ref().and_then(|topic| topics.get(topic)) else { return Ok(()) };
+    if topic.max_batch_bytes < TRUNCATED_LETTER_BYTES {
+        let (topic, limit) = (topic.name.to_string(), topic.max_batch_bytes);
+        return Err(HostError::SmallDeadLetters { topic, limit, least: TRUNCATED_LETTER_BYTES });
+    }
+    if topic.compacted {
+        tracing::warn!(
+            pipeline = plan.name,
+            topic = %topic.name,
+            "the dead-letter topic is compacted: each dead letter gets a key of its own there, so that none replaces \
+             another. The record's key is in the header gregor-key",
+        );
+    }
+    Ok(())
 }
 
 /// The changelogs that stages keep, with as many partitions as their sources.
@@ -143,11 +167,17 @@ fn partition_count(
     }
 }
 
-/// What the brokers tell of `max.message.bytes`; nothing where they may not.
-pub fn max_batch_bytes<'a>(
-    client: &ClientConfig,
-    topics: impl Iterator<Item = &'a Arc<str>>,
-) -> HashMap<Arc<str>, u64> {
+/// What a topic's settings say, as far as brokers tell.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// `max.message.bytes`
+    pub max_batch_bytes: Option<u64>,
+    /// Whether `cleanup.policy` has `compact`.
+    pub compacted: bool,
+}
+
+/// Settings of topics; nothing of those that the brokers may not tell.
+pub fn settings<'a>(client: &ClientConfig, topics: impl Iterator<Item = &'a Arc<str>>) -> HashMap<Arc<str>, Settings> {
     let topics: Vec<_> = topics.collect();
     let Ok(admin) = client.create::<AdminClient<DefaultClientContext>>() else { return HashMap::new() };
     let wanted: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
@@ -159,9 +189,13 @@ pub fn max_batch_bytes<'a>(
             return HashMap::new();
         }
     };
-    let limit = |resource: &ConfigResource| resource.get("max.message.bytes")?.value.as_ref()?.parse().ok();
+    let value = |resource: &ConfigResource, name: &str| resource.get(name)?.value.clone();
+    let of_topic = |resource: &ConfigResource| Settings {
+        max_batch_bytes: value(resource, "max.message.bytes").and_then(|limit| limit.parse().ok()),
+        compacted: value(resource, "cleanup.policy").is_some_and(|policy| policy.contains("compact")),
+    };
     let named = |resource: ConfigResource| match &resource.specifier {
-        OwnedResourceSpecifier::Topic(name) => Some((Arc::from(name.as_str()), limit(&resource)?)),
+        OwnedResourceSpecifier::Topic(name) => Some((Arc::from(name.as_str()), of_topic(&resource))),
         _ => None,
     };
     described.into_iter().flatten().filter_map(named).collect()

@@ -6,6 +6,7 @@ mod group;
 mod import;
 mod look;
 mod stopped;
+mod watermark;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -43,6 +44,15 @@ pub enum StateCommand {
         after_help = "Example: gregor state import locations last-location --input last-location.jsonl --dry-run"
     )]
     Import(import::ImportArgs),
+    /// Set a pipeline's event time back on a running host, after a record moved it too far
+    ///
+    /// Timers that have fired do not fire again. Records after that time are no longer
+    /// late. It is for the partitions that this host has. Needs the host's token.
+    ///
+    /// Exit codes: 0 done; 1 the host answered with an error; 2 it wants a token;
+    /// 3 it cannot be reached.
+    #[command(after_help = "Example: gregor state watermark locations --partition 3 --to now")]
+    Watermark(watermark::WatermarkArgs),
 }
 
 const EXIT_CODES: &str = "\
@@ -139,6 +149,7 @@ pub fn run(command: StateCommand) -> ExitCode {
         StateCommand::Scan(args) => look::scan(&args),
         StateCommand::Export(args) => export::run(&args),
         StateCommand::Import(args) => import::run(&args),
+        StateCommand::Watermark(args) => watermark::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -96,6 +96,9 @@ impl Deployer {
             Request::Flow { pipeline, partition, paused, who, answer } => {
                 let _ = answer.send(self.flow(&pipeline, partition, paused, who));
             }
+            Request::SetWatermarkBack { pipeline, partition, to, who, answer } => {
+                let _ = answer.send(self.set_watermark_back(&pipeline, partition, to, who));
+            }
             Request::RollBack { plugin, to, who, answer } => {
                 let outcome = self.roll_back(&plugin, to.as_deref(), who, None);
                 let _ = answer.send(outcome);

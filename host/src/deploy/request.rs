@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use super::{Flowing, Outcome, Refusal, Who};
+use super::{Flowing, Outcome, Refusal, SetBack, Who};
 
 /// Gets the outcome, or why the running version goes on.
 pub type Answer = oneshot::Sender<Result<Outcome, Refusal>>;
@@ -29,5 +29,14 @@ pub enum Request {
         paused: bool,
         who: Who,
         answer: oneshot::Sender<Result<Flowing, Refusal>>,
+    },
+    /// Set event time of a pipeline's partitions, or of one of them, back to `to`
+    /// (milliseconds since the Unix epoch).
+    SetWatermarkBack {
+        pipeline: String,
+        partition: Option<u32>,
+        to: u64,
+        who: Who,
+        answer: oneshot::Sender<Result<SetBack, Refusal>>,
     },
 }

@@ -1,6 +1,7 @@
 //! The processing of one topic partition: records in, outcome out. No Kafka in it.
 
 mod event_time;
+mod letter;
 mod migration;
 mod order;
 mod outputs;
@@ -58,6 +59,10 @@ pub struct Now {
     /// When the record was polled, in milliseconds since the Unix epoch.
     pub wall_ms: u64,
 }
+
+/// Bytes that the writes of a commit interval make the host keep before it is committed
+/// ahead of its time: one store's, for one partition.
+const MOST_KEPT: u64 = 64 << 20;
 
 /// Versions in force, by plugin.
 pub type Versions = HashMap<String, Arc<Version>>;
@@ -203,6 +208,12 @@ impl Task {
             || self.committed != self.position
             || self.has_new_versions()
             || self.stages().any(|stage| stage.cache.is_changed())
+    }
+
+    /// Whether its writes since the last commit take so much memory that they are to
+    /// be committed now.
+    pub fn keeps_much(&self) -> bool {
+        self.stages().any(|stage| stage.cache.kept() > MOST_KEPT)
     }
 
     /// Where it is.

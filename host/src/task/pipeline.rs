@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event_time::EventTime;
+use super::letter;
 use super::outputs::{Passed, Spent, address, fits, pass_on};
 use super::plan::{Plan, StagePlan};
 use super::provenance::{self, Cause};
@@ -11,9 +12,9 @@ use super::quarantine::Releases;
 use super::stage::Stage;
 use super::unit::Unit;
 use super::{Context, Now};
-use crate::config::{OnFailure, Retry};
+use crate::config::{FutureRecords, OnFailure, Retry};
 use crate::plugin::{Call, Emitted, Failure, Soft};
-use crate::record::Output;
+use crate::record::{Output, Record};
 use crate::state::{StateError, Timer};
 
 /// How long to wait when no instance could be made or the state did not answer.
@@ -26,6 +27,8 @@ pub struct Pipeline {
     pub releases: Releases,
     /// `plugin@digest` of each stage, for lineage headers.
     versions: String,
+    /// The log has named a record of the future.
+    told_of_future: bool,
 }
 
 /// How often a record was tried.
@@ -59,7 +62,8 @@ struct Failed {
 impl Pipeline {
     pub fn new(plan: Arc<Plan>, stages: Vec<Stage>) -> Pipeline {
         let time = EventTime::new(&plan, None);
-        let mut pipeline = Pipeline { plan, stages, time, releases: Releases::default(), versions: String::new() };
+        let (releases, versions) = (Releases::default(), String::new());
+        let mut pipeline = Pipeline { plan, stages, time, releases, versions, told_of_future: false };
         pipeline.name_versions();
         pipeline.find_time();
         pipeline.tell_misplaced();
@@ -136,6 +140,10 @@ impl Pipeline {
         now: &mut Now,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Failed> {
+        if let (None, Some(failure)) = (unit.timer, self.future(unit.record.timestamp, now.wall_ms)) {
+            self.stages[0].forget_call();
+            return Err(Failed { stage: 0, failure });
+        }
         let before = outputs.len();
         self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms, unit.record.key));
         let outcome = self.through_stages(context, unit, now, outputs);
@@ -146,6 +154,36 @@ impl Pipeline {
             outputs.truncate(before);
         }
         outcome
+    }
+
+    /// Why a record with this timestamp fails, where those of the future do.
+    pub(super) fn future(&self, timestamp: i64, now_ms: u64) -> Option<Failure> {
+        let fails = self.plan.future == FutureRecords::Fail && self.time.is_future(timestamp, now_ms);
+        fails.then(|| Failure::Future {
+            timestamp,
+            ahead: timestamp.unsigned_abs().saturating_sub(now_ms),
+            limit: self.plan.max_future,
+        })
+    }
+
+    /// Counts a record that is done, where its timestamp is of the future.
+    pub(super) fn count_future(&mut self, record: &Record<'_>, now_ms: u64) {
+        if !self.time.is_future(record.timestamp, now_ms) {
+            return;
+        }
+        self.stages[0].tally.future += 1;
+        if !std::mem::replace(&mut self.told_of_future, true) {
+            tracing::warn!(
+                pipeline = self.plan.name,
+                topic = record.topic,
+                partition = record.partition,
+                offset = record.offset,
+                timestamp = record.timestamp,
+                max_future = self.plan.max_future,
+                "a record's timestamp is past this host's clock by more than max-future; gregor_future_records_total \
+                 counts further ones",
+            );
+        }
     }
 
     fn through_stages(
@@ -209,7 +247,7 @@ impl Pipeline {
         Failed { stage, failure }: &Failed,
         outputs: &mut Vec<Output>,
     ) -> Settled {
-        let (plan, record) = (self.plan.clone(), &unit.record);
+        let plan = self.plan.clone();
         let of_timer = unit.timer.map(|(index, _)| self.stages[index].plan.clone());
         let stage = &mut self.stages[*stage];
         let (kind, attempts) = (failure.kind(), tried.attempts);
@@ -236,7 +274,7 @@ impl Pipeline {
             digest: stage.version.digest().to_string(),
             kind,
             reason: reason(failure, stage.refused),
-            attempts: tried.before + attempts,
+            attempts: tried.before.saturating_add(attempts),
             redriven: tried.redriven,
             at_ms: now.wall_ms,
         };
@@ -246,15 +284,10 @@ impl Pipeline {
                 Settled::Done
             }
             (OnFailure::DeadLetter, Some(topic)) => {
-                let letter = Output {
-                    topic: topic.clone(),
-                    partition: None,
-                    timestamp: record.timestamp,
-                    key: record.key.map(<[u8]>::to_vec),
-                    value: record.value.map(<[u8]>::to_vec),
-                    headers: provenance::dead_letter(unit, &cause()),
-                };
-                if let Err(failure) = fits(&letter, context.topics.get(topic)) {
+                let known = context.topics.get(topic);
+                let letter = letter::dead_letter(unit, &cause(), topic, known);
+                // Only a topic that takes next to nothing.
+                if let Err(failure) = fits(&letter, known) {
                     tell(&stage.plan, unit, &failure, None, attempts);
                     return Settled::Wait { attempts, due: None, kind: failure.kind() };
                 }
@@ -271,12 +304,17 @@ impl Pipeline {
     }
 }
 
+/// Bytes of a reason that are kept: a dead letter has to fit its topic.
+const LONGEST_REASON: usize = 500;
+
 /// What the host says of the failure, with the limit's numbers: never the guest's words.
 fn reason(failure: &Failure, refused: Option<(Soft, u64)>) -> String {
-    match refused {
+    let mut reason = match refused {
         Some((soft, limit)) => format!("{failure}; in that call its cache met {} = {limit}", soft.name()),
         None => failure.to_string(),
-    }
+    };
+    reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+    reason
 }
 
 /// One line for an operator: position, kind and limits, never what the record

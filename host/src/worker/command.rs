@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
-use super::Pause;
+use super::{Pause, SetBack};
 use crate::plugin::Version;
 use crate::state::{Found, Lookup, StateError};
 use crate::task::Standing;
@@ -16,6 +16,8 @@ pub enum Command {
     Swap(Swap),
     /// Pause or resume partitions.
     Pause(Pause),
+    /// Set event time back.
+    SetWatermarkBack(SetBack),
     /// What a stage's state holds in this worker's partitions, as of the last
     /// record that they processed.
     Look { lookup: Arc<Lookup>, answer: oneshot::Sender<Result<Vec<Found>, StateError>> },

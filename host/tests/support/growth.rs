@@ -1,7 +1,8 @@
-//! Topics that grow or go.
+//! Topics that grow, shrink or go.
 
 use futures_executor::block_on;
 use rdkafka::admin::{AdminOptions, NewPartitions};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::kafka::Kafka;
 use super::wait::{PATIENCE, until};
@@ -15,6 +16,16 @@ impl Kafka {
         let answer = block_on(self.admin.create_partitions([&grown], &options)).expect("topics can grow");
         answer.into_iter().next().expect("an answer").expect("the topic grows");
         until("the broker knows the new partitions", || self.partitions(topic) == partitions);
+    }
+
+    /// Deletes the records of a partition below `before`, as `kafka-delete-records.sh` does.
+    #[track_caller]
+    pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
+        let options = AdminOptions::new().operation_timeout(Some(PATIENCE)).request_timeout(Some(PATIENCE));
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
+        let answer = block_on(self.admin.delete_records(&offsets, &options)).expect("records can be deleted");
+        answer.elements().iter().for_each(|element| element.error().expect("they are gone"));
     }
 
     /// Deletes `topic`, as `kafka-topics.sh --delete` does.

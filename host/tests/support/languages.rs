@@ -85,8 +85,9 @@ impl Stand {
             outputs: 1_000,
             output_bytes: 8 * MIB,
             log_lines: 100,
+            call_memory: 64 * MIB,
         };
-        let cache = CacheLimits { bytes: 64 * MIB, value: MIB };
+        let cache = CacheLimits { bytes: 64 * MIB, value: MIB, call: 64 * MIB };
         let scope = Arc::new(Scope {
             pipeline: "locations".into(),
             stage: version.plugin().to_owned(),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::records::{Given, Step};
 use super::{MAX_SIZE, line};
-use crate::config::{Backend, Config, OnFailure};
+use crate::config::{Backend, Config, FutureRecords, OnFailure};
 use crate::partitioner;
 use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
 use crate::record::{Output, Record, TopicPartition};
@@ -61,6 +61,8 @@ impl Stand {
         config.host.data_dir = folder.path().to_owned();
         let pipeline = config.pipelines.iter_mut().find(|pipeline| pipeline.name == name);
         let pipeline = pipeline.with_context(|| format!("there is no pipeline {name:?} in the configuration"))?;
+        // The clock stands where the file's times put it, which may be nowhere.
+        (pipeline.max_future, pipeline.future) = (Duration::MAX, FutureRecords::Clamp);
         pipeline.dead_letter.get_or_insert_with(|| DEAD_LETTER.to_owned());
         for stage in &mut pipeline.stages {
             stage.on_failure = OnFailure::DeadLetter;
@@ -87,8 +89,9 @@ impl Stand {
             })?;
         }
         let named = plan.outputs().chain([&plan.source]);
-        let topics: Topics =
-            named.map(|name| Topic { name: name.clone(), partitions, max_batch_bytes: MAX_BATCH_BYTES }).collect();
+        let topics: Topics = named
+            .map(|name| Topic { name: name.clone(), partitions, max_batch_bytes: MAX_BATCH_BYTES, compacted: false })
+            .collect();
         let context = Context { engine, topics: Arc::new(topics), worker: "test/0".into(), exactly_once: false };
         Ok(Stand { context, plan, versions, partitions, tasks: BTreeMap::new(), now_ms: 0, since: None, folder })
     }
