@@ -6,10 +6,14 @@
 
 mod support;
 
+#[path = "behaviour/access.rs"]
+mod access;
 #[path = "behaviour/authors.rs"]
 mod authors;
 #[path = "behaviour/authors_languages.rs"]
 mod authors_languages;
+#[path = "behaviour/authors_records.rs"]
+mod authors_records;
 #[path = "behaviour/bounded.rs"]
 mod bounded;
 #[path = "behaviour/broker_faults.rs"]
@@ -57,8 +61,16 @@ mod growth_of_hosts;
 mod growth_of_topics;
 #[path = "behaviour/hostile.rs"]
 mod hostile;
+#[path = "behaviour/hostile_connections.rs"]
+mod hostile_connections;
+#[path = "behaviour/hostile_edges.rs"]
+mod hostile_edges;
+#[path = "behaviour/hostile_folders.rs"]
+mod hostile_folders;
 #[path = "behaviour/hostile_neighbours.rs"]
 mod hostile_neighbours;
+#[path = "behaviour/hostile_producers.rs"]
+mod hostile_producers;
 #[path = "behaviour/keyvalue.rs"]
 mod keyvalue;
 #[path = "behaviour/kills.rs"]
@@ -87,6 +99,8 @@ mod pipelines;
 mod plugins;
 #[path = "behaviour/policies.rs"]
 mod policies;
+#[path = "behaviour/producers.rs"]
+mod producers;
 #[path = "behaviour/quarantine.rs"]
 mod quarantine;
 #[path = "behaviour/quarantined_task.rs"]
@@ -95,6 +109,10 @@ mod quarantined_task;
 mod rebalance;
 #[path = "behaviour/restart.rs"]
 mod restart;
+#[path = "behaviour/shelf.rs"]
+mod shelf;
+#[path = "behaviour/signals.rs"]
+mod signals;
 #[path = "behaviour/signatures.rs"]
 mod signatures;
 #[path = "behaviour/silence.rs"]
@@ -111,6 +129,8 @@ mod state_survives;
 mod stores_away;
 #[path = "behaviour/swaps.rs"]
 mod swaps;
+#[path = "behaviour/telling.rs"]
+mod telling;
 #[path = "behaviour/terminal.rs"]
 mod terminal;
 #[path = "behaviour/timer_failures.rs"]

@@ -8,7 +8,6 @@ mod look;
 mod stopped;
 mod watermark;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,7 +171,7 @@ fn refused(failed: Failed) -> anyhow::Error {
 
 /// On a terminal, what is being done.
 fn bar() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !super::bars::are_drawn() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{spinner} {human_pos} entries, {msg}");

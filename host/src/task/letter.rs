@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::outputs::fits;
 use super::provenance::{self, Cause, set};
 use super::unit::Unit;
+use crate::origin::Origin;
 use crate::partitioner;
 use crate::record::{Output, Record};
 use crate::redrive::{OWN_KEY, TRUNCATED, Truncated};
@@ -20,7 +20,8 @@ const LONGEST_KEY: usize = 256;
 /// would not take it whole.
 pub(super) fn dead_letter(unit: &Unit<'_>, cause: &Cause<'_>, topic: &Arc<str>, known: Option<&Topic>) -> Output {
     let whole = whole(unit, cause, topic, known);
-    match whole.headers.len() <= MOST_HEADERS && fits(&whole, known).is_ok() {
+    let fits = known.is_none_or(|topic| whole.batch_bytes() <= topic.max_batch_bytes);
+    match whole.headers.len() <= MOST_HEADERS && fits {
         true => whole,
         false => truncated(unit, cause, topic, known),
     }
@@ -35,6 +36,7 @@ fn whole(unit: &Unit<'_>, cause: &Cause<'_>, topic: &Arc<str>, known: Option<&To
         key: unit.record.key.map(<[u8]>::to_vec),
         value: unit.record.value.map(<[u8]>::to_vec),
         headers: provenance::dead_letter(unit, cause),
+        origin: Origin::default(),
     };
     match known {
         Some(topic) if topic.compacted => keyed(letter, unit, cause, topic),
@@ -103,7 +105,7 @@ mod tests {
     }
 
     fn topic(max_batch_bytes: u64, compacted: bool) -> Topic {
-        Topic { name: "dead".into(), partitions: 3, max_batch_bytes, compacted }
+        Topic { compacted, ..Topic::new("dead", 3, max_batch_bytes) }
     }
 
     fn letter(key: Option<&[u8]>, value: &[u8], headers: &[Header], topic: &Topic) -> (Output, Letter) {

@@ -9,20 +9,29 @@ use super::outputs::{Passed, Spent, address, fits, pass_on};
 use super::plan::{Plan, StagePlan};
 use super::provenance::{self, Cause};
 use super::quarantine::Releases;
+use super::refusals::Refusals;
 use super::stage::Stage;
 use super::unit::Unit;
 use super::{Context, Now};
 use crate::config::{FutureRecords, OnFailure, Retry};
 use crate::plugin::{Call, Emitted, Failure, Soft};
 use crate::record::{Output, Record};
+use crate::repeated::Repeated;
 use crate::state::{StateError, Timer};
 
+static WAITING: Repeated<(String, String, i32, &str)> = Repeated::new();
 /// How long to wait when no instance could be made or the state did not answer.
 const HOST_BACKOFF: Duration = Duration::from_secs(1);
+/// How long to wait for a topic that takes no outputs: every try takes back what
+/// the worker did since its last commit.
+const TOPIC_BACKOFF: Duration = Duration::from_secs(10);
 
 pub struct Pipeline {
     pub plan: Arc<Plan>,
     pub stages: Vec<Stage>,
+    /// The slot of its task, and its index there.
+    pub place: (u16, usize),
+    pub refusals: Refusals,
     pub time: EventTime,
     pub releases: Releases,
     /// `plugin@digest` of each stage, for lineage headers.
@@ -53,17 +62,25 @@ pub enum Settled {
 }
 
 /// A try that gave nothing.
-struct Failed {
+pub(super) struct Failed {
     /// Where in the pipeline.
-    stage: usize,
-    failure: Failure,
+    pub stage: usize,
+    pub failure: Failure,
 }
 
 impl Pipeline {
     pub fn new(plan: Arc<Plan>, stages: Vec<Stage>) -> Pipeline {
         let time = EventTime::new(&plan, None);
-        let (releases, versions) = (Releases::default(), String::new());
-        let mut pipeline = Pipeline { plan, stages, time, releases, versions, told_of_future: false };
+        let mut pipeline = Pipeline {
+            plan,
+            stages,
+            place: (0, 0),
+            refusals: Refusals::default(),
+            time,
+            releases: Releases::default(),
+            versions: String::new(),
+            told_of_future: false,
+        };
         pipeline.name_versions();
         pipeline.find_time();
         pipeline.tell_misplaced();
@@ -100,7 +117,7 @@ impl Pipeline {
         outputs: &mut Vec<Output>,
     ) -> Settled {
         if self.stages[0].cache.is_quarantined(unit.record.key) && unit.parked.is_none() {
-            return self.park_behind(unit, tried, now);
+            return self.park_behind(&context.topics, unit, tried, now);
         }
         let mut fresh = false;
         loop {
@@ -146,7 +163,9 @@ impl Pipeline {
         }
         let before = outputs.len();
         self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms, unit.record.key));
-        let outcome = self.through_stages(context, unit, now, outputs);
+        let outcome = self
+            .through_stages(context, unit, now, outputs)
+            .and_then(|()| self.check_entries(context, unit.record.key));
         if outcome.is_ok() {
             self.stages.iter_mut().for_each(|stage| stage.cache.keep());
         } else {
@@ -196,6 +215,10 @@ impl Pipeline {
         let last = self.stages.len() - 1;
         let lineage = self.plan.provenance.then_some(self.versions.as_str());
         let (first, record) = (unit.first(), &unit.record);
+        let (slot, index) = self.place;
+        let refusals = &mut self.refusals;
+        let origin = unit.origin().in_pipeline(index);
+        let sent = origin.in_task(slot).sent_alone(refusals.is_suspect(origin));
         let mut passed: Vec<Passed> = Vec::new();
         for (index, stage) in self.stages.iter_mut().enumerate().skip(first) {
             let mut spent = Spent::default();
@@ -217,7 +240,9 @@ impl Pipeline {
                         next.push(pass_on(output, &input)?);
                         return Ok(());
                     }
-                    let mut output = address(output, &input, plan, &self.plan, &context.topics)?;
+                    let mut output = address(output, &input, plan, &self.plan, &context.topics, now.wall_ms)?;
+                    refusals.check(origin, &output.topic)?;
+                    output.origin = sent;
                     if let Some(versions) = lineage {
                         provenance::set_lineage(&mut output.headers, unit, &context.worker, versions);
                     }
@@ -251,15 +276,23 @@ impl Pipeline {
         let of_timer = unit.timer.map(|(index, _)| self.stages[index].plan.clone());
         let stage = &mut self.stages[*stage];
         let (kind, attempts) = (failure.kind(), tried.attempts);
+        let (slot, index) = self.place;
+        let origin = unit.origin().in_pipeline(index);
         let wait = |due| Settled::Wait { attempts, due, kind };
         tell(&stage.plan, unit, failure, stage.refused, attempts);
         if let Failure::State(error @ (StateError::Damaged(_) | StateError::Refused(_) | StateError::Fenced)) = failure
         {
             return Settled::Broken(error.clone());
         }
-        if let Failure::NoInstance(_) | Failure::State(_) = failure {
-            // The host's fault, not the record's: no policy may cost it.
-            return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };
+        // Not the record's fault: no policy may cost it.
+        match failure {
+            Failure::NoInstance(_) | Failure::State(_) => {
+                return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };
+            }
+            Failure::TopicUnavailable { .. } => {
+                return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + TOPIC_BACKOFF), kind };
+            }
+            _ => {}
         }
         if matches!(failure, Failure::Retry(_)) && attempts <= stage.plan.retry.attempts {
             stage.tally.retries += 1;
@@ -286,10 +319,14 @@ impl Pipeline {
             (OnFailure::DeadLetter, Some(topic)) => {
                 let known = context.topics.get(topic);
                 let letter = letter::dead_letter(unit, &cause(), topic, known);
-                // Only a topic that takes next to nothing.
-                if let Err(failure) = fits(&letter, known) {
+                let origin_of_letter = origin.in_task(slot).sent_alone(self.refusals.is_suspect(origin));
+                let letter = Output { origin: origin_of_letter, ..letter };
+                let fit = fits(&letter, known, now.wall_ms);
+                if let Err(failure) = fit.and_then(|()| self.refusals.check(origin, topic)) {
                     tell(&stage.plan, unit, &failure, None, attempts);
-                    return Settled::Wait { attempts, due: None, kind: failure.kind() };
+                    let unavailable = matches!(failure, Failure::TopicUnavailable { .. });
+                    let due = unavailable.then(|| now.instant + TOPIC_BACKOFF);
+                    return Settled::Wait { attempts, due, kind: failure.kind() };
                 }
                 stage.tally.dead_letter(kind);
                 outputs.push(letter);
@@ -297,7 +334,7 @@ impl Pipeline {
             }
             (OnFailure::Quarantine, _) => {
                 let cause = cause();
-                self.park(unit, &cause, attempts)
+                self.park(&context.topics, unit, &cause, attempts)
             }
             (OnFailure::DeadLetter | OnFailure::Hold, _) => wait(None),
         }
@@ -321,6 +358,15 @@ fn reason(failure: &Failure, refused: Option<(Soft, u64)>) -> String {
 /// holds or what a timer is called.
 fn tell(stage: &StagePlan, unit: &Unit<'_>, failure: &Failure, refused: Option<(Soft, u64)>, attempts: u32) {
     let (scope, record) = (&stage.scope, &unit.record);
+    let mut suppressed = None;
+    if let Failure::NoInstance(_) | Failure::State(_) | Failure::TopicUnavailable { .. } = failure {
+        // Tried again until it goes: the same line each time.
+        let about = (scope.stage.clone(), record.topic.to_owned(), record.partition, failure.kind());
+        suppressed = WAITING.line_about(about);
+        if suppressed.is_none() {
+            return;
+        }
+    }
     tracing::warn!(
         pipeline = scope.pipeline,
         stage = scope.stage,
@@ -331,6 +377,7 @@ fn tell(stage: &StagePlan, unit: &Unit<'_>, failure: &Failure, refused: Option<(
         timer_at = unit.cause().map(|timer| timer.at),
         attempts,
         kind = failure.kind(),
+        suppressed,
         "{}",
         reason(failure, refused),
     );

@@ -9,7 +9,8 @@ use super::{Task, Waiting};
 /// ```text
 ///  assigned                                    a record waits
 ///  ─▶ waiting-for-version ─▶ restoring ─▶ running ◀──────────────▶ retrying, held
-///                                           │ bounded end reached
+///                                           │ ▲
+///                       bounded end reached │ └─▶ no-progress: commits are taken back
 ///                                           ▼
 ///                                        finished
 /// ```
@@ -28,18 +29,22 @@ pub enum PartitionState {
     Retrying,
     /// A record or a timer failed for good; the partition waits for a new version.
     Held,
+    /// Its work was taken back several times in turn, and nothing was committed
+    /// in between.
+    NoProgress,
     /// `--bounded`: everything up to the end found at start is processed.
     Finished,
 }
 
 impl PartitionState {
-    pub const ALL: [PartitionState; 7] = [
+    pub const ALL: [PartitionState; 8] = [
         PartitionState::WaitingForVersion,
         PartitionState::Restoring,
         PartitionState::Running,
         PartitionState::Paused,
         PartitionState::Retrying,
         PartitionState::Held,
+        PartitionState::NoProgress,
         PartitionState::Finished,
     ];
 
@@ -51,6 +56,7 @@ impl PartitionState {
             PartitionState::Paused => "paused",
             PartitionState::Retrying => "retrying",
             PartitionState::Held => "held",
+            PartitionState::NoProgress => "no-progress",
             PartitionState::Finished => "finished",
         }
     }
@@ -95,8 +101,10 @@ impl View {
 impl Task {
     /// What other threads see of this task.
     pub fn view(&self, worker: usize) -> View {
+        let stalled = self.stalled_by();
         let (state, failure) = match (self.migration_waits(), &self.waiting) {
             _ if self.is_paused() => (PartitionState::Paused, None),
+            _ if stalled.is_some() => (PartitionState::NoProgress, stalled),
             (Some(true), _) => (PartitionState::Retrying, Some("migration")),
             (Some(false), _) => (PartitionState::Held, Some("migration")),
             // More timers are due than one turn fires.

@@ -22,6 +22,7 @@ impl Worker {
             view.end = member.end(&awaiting.id.topic, awaiting.id.partition);
             views.insert(awaiting.id.clone(), view);
         }
+        let mut stuck = 0;
         for task in self.tasks.values_mut() {
             let mut view = task.view(self.index);
             view.end = member.end(&task.id.topic, task.id.partition);
@@ -29,10 +30,12 @@ impl Worker {
             if view.state == PartitionState::Running && done {
                 view.state = PartitionState::Finished;
             }
+            stuck += u64::from(view.state == PartitionState::NoProgress);
             views.insert(task.id.clone(), view);
             metrics.consumed(&task.id.topic, std::mem::take(&mut task.consumed));
             task.drain_tallies(|plan, tally| metrics.stage(plan, tally));
         }
+        health.stuck(self.index, stuck);
         for (topic, count) in self.produced.drain(..) {
             metrics.produced(&topic, count);
         }

@@ -10,6 +10,7 @@ use crate::config::UnknownVersions;
 use crate::record::TopicPartition;
 use crate::redrive::Requests;
 use crate::state::Standby;
+use crate::topics::Facts;
 
 /// What all workers of a process share; touched at commits and rebalances only.
 pub struct Shared {
@@ -21,6 +22,7 @@ pub struct Shared {
     pub redrives: Arc<Requests>,
     pub awaited: Arc<Awaited>,
     pub unknown_versions: UnknownVersions,
+    pub facts: Arc<Facts>,
     /// `--bounded`: process up to these offsets.
     pub bounds: Option<HashMap<TopicPartition, i64>>,
 }

@@ -1,7 +1,7 @@
-//! Topics that grow, shrink or go.
+//! Topics that grow, shrink, change their settings or go.
 
 use futures_executor::block_on;
-use rdkafka::admin::{AdminOptions, NewPartitions};
+use rdkafka::admin::{AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::kafka::Kafka;
@@ -26,6 +26,16 @@ impl Kafka {
         offsets.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
         let answer = block_on(self.admin.delete_records(&offsets, &options)).expect("records can be deleted");
         answer.elements().iter().for_each(|element| element.error().expect("they are gone"));
+    }
+
+    /// Sets `properties` of `topic`, and its others back to the broker's defaults.
+    #[track_caller]
+    pub fn alter(&self, topic: &str, properties: &[(&str, &str)]) {
+        let altered = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let altered = properties.iter().fold(altered, |altered, (property, value)| altered.set(property, value));
+        let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+        let answer = block_on(self.admin.alter_configs([&altered], &options)).expect("topics can be altered");
+        answer.into_iter().next().expect("an answer").expect("the settings are taken");
     }
 
     /// Deletes `topic`, as `kafka-topics.sh --delete` does.

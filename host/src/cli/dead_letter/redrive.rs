@@ -16,6 +16,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use super::topic::{Found, Known, Reader, Redrive};
 use super::{Chosen, Filter, NONE, PipelineArgs, Place, REFUSED, Refusal};
 use crate::cli::api::{CONFIGURATION, printable};
+use crate::cli::output;
 use crate::redrive::{self, Key};
 use crate::topics;
 use crate::worker::{self, Quiet, Sender};
@@ -156,7 +157,7 @@ fn choose(
 
 /// What would be done: counts only.
 fn tell(plan: &Plan, chosen: &Chosen, known: &Known) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = output::stdout();
     let mut kinds: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for found in &plan.letters {
         *kinds.entry((&found.letter.stage, &found.letter.error)).or_default() += 1;
@@ -189,9 +190,8 @@ fn tell(plan: &Plan, chosen: &Chosen, known: &Known) -> io::Result<()> {
 fn ensure(chosen: &Chosen, reader: &Reader<'_>, topic: &str, partitions: i32) -> anyhow::Result<u64> {
     let client = worker::base_config(&chosen.config);
     let dead_letters = chosen.dead_letters.as_str().into();
-    let settings = topics::settings(&client, std::iter::once(&dead_letters));
-    let largest = settings.get(&dead_letters).and_then(|settings| settings.max_batch_bytes);
-    let largest = largest.unwrap_or(USUAL_BATCH).max(USUAL_BATCH).saturating_add(BESIDE);
+    let limits = topics::max_batch_bytes(&client, std::iter::once(&dead_letters));
+    let largest = limits.get(&dead_letters).copied().unwrap_or(USUAL_BATCH).max(USUAL_BATCH).saturating_add(BESIDE);
     let admin: AdminClient<Quiet> = client.create_with_context(Quiet).context("the Kafka client")?;
     let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
     let refused = |what: &str, code: Code| Refusal {
@@ -249,7 +249,7 @@ fn send(sender: &Sender, topic: &str, found: &Found) -> anyhow::Result<()> {
     let headers = named.iter().fold(OwnedHeaders::new_with_capacity(named.len()), |headers, (name, value)| {
         headers.insert(Header { key: name, value: value.as_deref() })
     });
-    let record = BaseRecord::to(topic)
+    let record = BaseRecord::with_opaque_to(topic, 0)
         .partition(letter.partition)
         .key(key.bytes())
         .payload(letter.value.as_deref().unwrap_or_default())

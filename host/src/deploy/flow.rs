@@ -1,24 +1,36 @@
-//! Partitions paused and resumed by someone, event time set back: the audit log tells it.
+//! Partitions paused and resumed, event time set back by someone: the audit log tells it. Whoever asks
+//! is answered on a thread of their own, so that no deploy is waited for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::audit::{Action, Flow, Watermark, Who};
-use super::super::{Flowing, Refusal, SetBack};
-use super::Deployer;
+use super::audit::{Action, Audit, Flow, Watermark, Who};
+use super::workers::Workers;
+use super::{Flowing, Refusal, SetBack};
+use crate::task::Plan;
+use crate::topics::Topics;
 
-impl Deployer {
+/// Whether the records of each pipeline flow.
+pub struct Flows {
+    /// The topic that each pipeline reads.
+    sources: BTreeMap<String, Arc<str>>,
+    topics: Arc<Topics>,
+    workers: Workers,
+    audit: Audit,
+}
+
+impl Flows {
+    pub fn new(plans: &[Arc<Plan>], topics: Arc<Topics>, workers: Workers, audit: Audit) -> Flows {
+        let sources = plans.iter().map(|plan| (plan.name.clone(), plan.source.clone())).collect();
+        Flows { sources, topics, workers, audit }
+    }
+
     /// Pauses the partitions of a pipeline's source, or one of them, on every
-    /// worker, or resumes them.
+    /// worker, or resumes them; returns once they have.
     ///
     /// # Errors
     /// When there is no such pipeline or partition, or the audit log cannot be written.
-    pub(super) fn flow(
-        &mut self,
-        pipeline: &str,
-        partition: Option<u32>,
-        paused: bool,
-        who: Who,
-    ) -> Result<Flowing, Refusal> {
+    pub fn set(&self, pipeline: &str, partition: Option<u32>, paused: bool, who: Who) -> Result<Flowing, Refusal> {
         let (topic, partition, count) = self.partition_of(pipeline, partition)?;
         let partitions: Vec<i32> = partition.map_or_else(|| (0..count).collect(), |one| vec![one]);
         let action = if paused { Action::Pause } else { Action::Resume };
@@ -30,20 +42,20 @@ impl Deployer {
 
     /// The source of a pipeline, the partition of it that is meant, and how many it has.
     fn partition_of(&self, pipeline: &str, partition: Option<u32>) -> Result<(Arc<str>, Option<i32>, i32), Refusal> {
-        let unknown = || Refusal::NoPipeline(self.loader.pipelines().join(", "));
-        let topic = self.loader.source(pipeline).ok_or_else(unknown)?;
+        let known = || self.sources.keys().cloned().collect::<Vec<_>>().join(", ");
+        let topic = self.sources.get(pipeline).cloned().ok_or_else(|| Refusal::NoPipeline(known()))?;
         let count = self.topics.get(&topic).map_or(0, |topic| topic.partitions);
         let known = |one: u32| i32::try_from(one).ok().filter(|one| *one < count).ok_or(Refusal::NoPartition(count));
         Ok((topic, partition.map(known).transpose()?, count))
     }
 
-    /// Sets event time of a pipeline's partitions, or of one of them, back to `to` on
-    /// every worker.
+    /// Sets event time of a pipeline's partitions, or of one of them, back to `to`
+    /// (milliseconds since the Unix epoch) on every worker.
     ///
     /// # Errors
-    /// As [`Deployer::flow`].
-    pub(super) fn set_watermark_back(
-        &mut self,
+    /// As [`Flows::set`].
+    pub fn set_watermark_back(
+        &self,
         pipeline: &str,
         partition: Option<u32>,
         to: u64,
