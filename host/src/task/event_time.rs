@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::pipeline::Pipeline;
 use super::plan::Plan;
+use crate::config::FutureRecords;
+use crate::plugin::Failure;
+use crate::record::Record;
 
 pub struct EventTime {
     /// What a record may be earlier than the latest so far, in milliseconds.
@@ -71,6 +75,38 @@ impl EventTime {
     /// Back to where it stood: its records come again.
     pub fn roll_back(&mut self, watermark: Option<u64>) {
         (self.watermark, self.quiet) = (watermark, None);
+    }
+}
+
+impl Pipeline {
+    /// Why a record with this timestamp fails, where those of the future do.
+    pub(super) fn future(&self, timestamp: i64, now_ms: u64) -> Option<Failure> {
+        let fails = self.plan.future == FutureRecords::Fail && self.time.is_future(timestamp, now_ms);
+        fails.then(|| Failure::Future {
+            timestamp,
+            ahead: timestamp.unsigned_abs().saturating_sub(now_ms),
+            limit: self.plan.max_future,
+        })
+    }
+
+    /// Counts a record that is done, where its timestamp is of the future.
+    pub(super) fn count_future(&mut self, record: &Record<'_>, now_ms: u64) {
+        if !self.time.is_future(record.timestamp, now_ms) {
+            return;
+        }
+        self.stages[0].tally.future += 1;
+        if !std::mem::replace(&mut self.told_of_future, true) {
+            tracing::warn!(
+                pipeline = self.plan.name,
+                topic = record.topic,
+                partition = record.partition,
+                offset = record.offset,
+                timestamp = record.timestamp,
+                max_future = self.plan.max_future,
+                "a record's timestamp is past this host's clock by more than max-future; gregor_future_records_total \
+                 counts further ones",
+            );
+        }
     }
 }
 

@@ -64,10 +64,6 @@ pub struct Now {
     pub wall_ms: u64,
 }
 
-/// Bytes that the writes of a commit interval make the host keep before it is committed
-/// ahead of its time: one store's, for one partition.
-const MOST_KEPT: u64 = 64 << 20;
-
 /// Versions in force, by plugin.
 pub type Versions = HashMap<String, Arc<Version>>;
 
@@ -224,12 +220,6 @@ impl Task {
             || self.committed != self.position
             || self.has_new_versions()
             || self.stages().any(|stage| stage.cache.is_changed())
-    }
-
-    /// Whether its writes since the last commit take so much memory that they are to
-    /// be committed now.
-    pub fn keeps_much(&self) -> bool {
-        self.stages().any(|stage| stage.cache.kept() > MOST_KEPT)
     }
 
     /// Where it is.

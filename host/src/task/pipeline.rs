@@ -13,9 +13,9 @@ use super::refusals::Refusals;
 use super::stage::Stage;
 use super::unit::Unit;
 use super::{Context, Now};
-use crate::config::{FutureRecords, OnFailure, Retry};
+use crate::config::{OnFailure, Retry};
 use crate::plugin::{Call, Emitted, Failure, Soft};
-use crate::record::{Output, Record};
+use crate::record::Output;
 use crate::repeated::Repeated;
 use crate::state::{StateError, Timer};
 
@@ -37,7 +37,7 @@ pub struct Pipeline {
     /// `plugin@digest` of each stage, for lineage headers.
     versions: String,
     /// The log has named a record of the future.
-    told_of_future: bool,
+    pub told_of_future: bool,
 }
 
 /// How often a record was tried.
@@ -173,36 +173,6 @@ impl Pipeline {
             outputs.truncate(before);
         }
         outcome
-    }
-
-    /// Why a record with this timestamp fails, where those of the future do.
-    pub(super) fn future(&self, timestamp: i64, now_ms: u64) -> Option<Failure> {
-        let fails = self.plan.future == FutureRecords::Fail && self.time.is_future(timestamp, now_ms);
-        fails.then(|| Failure::Future {
-            timestamp,
-            ahead: timestamp.unsigned_abs().saturating_sub(now_ms),
-            limit: self.plan.max_future,
-        })
-    }
-
-    /// Counts a record that is done, where its timestamp is of the future.
-    pub(super) fn count_future(&mut self, record: &Record<'_>, now_ms: u64) {
-        if !self.time.is_future(record.timestamp, now_ms) {
-            return;
-        }
-        self.stages[0].tally.future += 1;
-        if !std::mem::replace(&mut self.told_of_future, true) {
-            tracing::warn!(
-                pipeline = self.plan.name,
-                topic = record.topic,
-                partition = record.partition,
-                offset = record.offset,
-                timestamp = record.timestamp,
-                max_future = self.plan.max_future,
-                "a record's timestamp is past this host's clock by more than max-future; gregor_future_records_total \
-                 counts further ones",
-            );
-        }
     }
 
     fn through_stages(
