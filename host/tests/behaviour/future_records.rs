@@ -5,12 +5,14 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::extra::{Line, Topics, stage};
-use crate::support::{Host, Record, Setup, eventually};
+use crate::support::{Host, Record, Setup, eventually, kafka};
 
 const TOKEN: &str = "s3cret";
 const DAY: i64 = 86_400_000;
 /// In the year 2200, milliseconds since the Unix epoch.
 const FAR: i64 = 7_260_000_000_000;
+/// No bound, in milliseconds.
+const ANY: &str = "9223372036854775807";
 
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64
@@ -18,12 +20,8 @@ fn now() -> i64 {
 
 /// A host of one pipeline with these lines, whose stage tells the watermark.
 fn timed(lines: &[(&str, &str)]) -> Line {
-    // No stage may write to a sink that refuses such a time.
-    let topics = Topics {
-        sink: crate::support::kafka().topic_with(1, &[("message.timestamp.after.max.ms", "9223372036854775807")]),
-        source: crate::support::kafka().topic_with(1, &[("message.timestamp.after.max.ms", "9223372036854775807")]),
-        ..Topics::new(1)
-    };
+    let topic = || kafka().topic_with(1, &[("retention.ms", "-1"), ("message.timestamp.after.max.ms", ANY)]);
+    let topics = Topics { source: topic(), sink: topic(), dead: topic() };
     let pipeline = lines.iter().fold(topics.pipeline(), |pipeline, (key, value)| pipeline.set(key, value));
     let setup = Setup::new().pipeline(pipeline.stage(stage("timed", "state = { changelog = true }")));
     let host = Host::spawn_with(&setup.write(), "one", &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);

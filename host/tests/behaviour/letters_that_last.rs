@@ -172,7 +172,9 @@ fn letters_of_one_key_do_not_replace_each_other() {
     let compacted = [("cleanup.policy", "compact"), ("retention.ms", "-1")];
     for guarantee in ["\"at-least-once\"", "\"exactly-once\""] {
         let line = rejecting(topics(&compacted), guarantee);
-        (0..4).for_each(|nth| drop(line.send(0, "patient", &nth.to_string())));
+        for nth in 0..4 {
+            line.send(0, "patient", &nth.to_string());
+        }
         line.send_record(Record::keyless("4").partition(0));
         line.send_record(Record::tombstone("patient").partition(0));
         line.settle();
@@ -211,7 +213,9 @@ fn forged_headers_do_not_reach_a_letter() {
 fn redriven_letters_past_the_hosts_room_come_in_order() {
     let line = rejecting(topics(&[]), "\"at-least-once\"");
     let value = "x".repeat(1_000_000);
-    (0..24).for_each(|nth| drop(line.send(0, &nth.to_string(), &value)));
+    for nth in 0..24 {
+        line.send(0, &nth.to_string(), &value);
+    }
     line.settle();
     redrive(&line);
     let keys: Vec<String> = line.outputs().iter().map(|output| output.key().to_owned()).collect();
