@@ -94,7 +94,7 @@ impl Workers {
         to: u64,
     ) -> Vec<SetBackTo> {
         let (answer, answers) = crossbeam_channel::unbounded();
-        for worker in &self.0 {
+        for worker in &self.channels {
             let (pipeline, topic, answer) = (pipeline.into(), topic.clone(), answer.clone());
             drop(worker.send(Command::SetWatermarkBack(SetBack { pipeline, topic, partition, to, answer })));
         }
