@@ -19,7 +19,7 @@ use crate::worker;
 
 /// Longest look for the reason, where the brokers give none, and the least.
 const PATIENCE: Duration = Duration::from_secs(3);
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks at what the callbacks were told.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -48,7 +48,7 @@ enum Kind {
 
 impl Obstacle {
     /// Asks the brokers for a connection and listens to why there is none, for as
-    /// long as is `left`, but a second at least and three at most.
+    /// long as is `left`, but two seconds at least and three at most.
     pub fn find(config: &Config, left: Duration) -> Option<Obstacle> {
         let patience = left.clamp(LEAST_PATIENCE, PATIENCE);
         let client = worker::base_config(config);
@@ -150,7 +150,7 @@ impl Listener {
 
 impl ClientContext for Listener {
     fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {
-        if facility == "FAIL" && is_about_protocol(line) {
+        if facility == "FAIL" && is_hung_up(line) {
             // Without the name of the thread.
             let reason =
                 line.strip_prefix("[thrd:").and_then(|line| line.split_once("]: ")).map_or(line, |(_, rest)| rest);
@@ -163,7 +163,9 @@ impl ClientContext for Listener {
             Some(Code::Authentication) => self.hear(Kind::Login, reason),
             Some(Code::SSL) if reason.contains("certificate verify failed") => self.hear(Kind::Authority, reason),
             Some(Code::SSL) => self.hear(Kind::Tls, reason),
-            Some(Code::BrokerTransportFailure) if is_about_protocol(reason) => self.hear(Kind::Protocol, reason),
+            Some(Code::BrokerTransportFailure) if reason.contains("PLAINTEXT broker listener") => {
+                self.hear(Kind::Protocol, reason)
+            }
             Some(Code::AllBrokersDown) => self.all_down.store(true, Ordering::Relaxed),
             _ => {}
         }
@@ -172,7 +174,35 @@ impl ClientContext for Listener {
 
 impl ConsumerContext for Listener {}
 
-/// Whether the client library suspects that the brokers expect another protocol.
-fn is_about_protocol(text: &str) -> bool {
-    ["security.protocol", "PLAINTEXT broker listener"].iter().any(|sign| text.contains(sign))
+/// Whether a broker closed a connection that was up, as one does that hears another
+/// protocol than it expects.
+fn is_hung_up(line: &str) -> bool {
+    line.contains("Disconnected") && ["in state UP", "in state APIVERSION"].iter().any(|state| line.contains(state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_of_what_the_client_library_tells_is_kept() {
+        let listener = Listener::default();
+        let fail = |line: &str| listener.log(RDKafkaLogLevel::Info, "FAIL", line);
+        let error = |code: Code, reason: &str| listener.error(KafkaError::Global(code), reason);
+        let kind = || listener.heard().map(|obstacle| obstacle.kind);
+        error(Code::BrokerTransportFailure, "b:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused");
+        fail("[thrd:b:1/bootstrap]: b:1/bootstrap: Disconnected (after 60000ms in state CONNECT)");
+        assert_eq!(kind(), None);
+        fail("[thrd:b:1/bootstrap]: b:1/bootstrap: Disconnected: connection closed by peer (after 7ms in state UP)");
+        let told = listener.heard().map(|obstacle| (obstacle.kind, obstacle.is_lasting(), obstacle.reason.to_string()));
+        let reason = "b:1/bootstrap: Disconnected: connection closed by peer (after 7ms in state UP)";
+        assert_eq!(told, Some((Kind::Protocol, false, reason.to_owned())));
+        error(Code::SSL, "ssl://b:1: SSL handshake failed: error:0A00045C: tlsv13 alert certificate required");
+        assert_eq!(kind(), Some(Kind::Tls));
+        error(Code::SSL, "ssl://b:1: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed");
+        assert_eq!(kind(), Some(Kind::Authority));
+        error(Code::Authentication, "sasl_ssl://b:1: SASL authentication error: Authentication failed");
+        fail("[thrd:b:1/bootstrap]: b:1/bootstrap: Disconnected (after 1ms in state APIVERSION_QUERY)");
+        assert_eq!(kind(), Some(Kind::Login));
+    }
 }

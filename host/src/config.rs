@@ -43,7 +43,7 @@ mod tests;
 pub use error::{ConfigError, ConfigErrors, Place, Severity};
 pub use kafka::KafkaProperties;
 pub use quantity::stage_memory;
-pub use stage::{Backend, Isolation, Limits, LogLevel, OnFailure, Retry, Stage, State};
+pub use stage::{Backend, Isolation, Limits, LogLevel, OnFailure, OnMismatch, Retry, Stage, State};
 
 use crate::files::foreign;
 

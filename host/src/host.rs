@@ -114,6 +114,7 @@ impl Host {
             redrives: Arc::new(Requests::default()),
             awaited: Arc::default(),
             unknown_versions: config.plugins.unknown_versions,
+            audit: started.audit.clone(),
             facts: Arc::new(Facts::new(&config, &plans, topics.clone())),
             bounds,
         });

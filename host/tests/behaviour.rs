@@ -71,6 +71,8 @@ mod hostile_folders;
 mod hostile_neighbours;
 #[path = "behaviour/hostile_producers.rs"]
 mod hostile_producers;
+#[path = "behaviour/kafka_tools.rs"]
+mod kafka_tools;
 #[path = "behaviour/keyvalue.rs"]
 mod keyvalue;
 #[path = "behaviour/kills.rs"]
@@ -123,6 +125,8 @@ mod standby;
 mod start;
 #[path = "behaviour/state_commands.rs"]
 mod state_commands;
+#[path = "behaviour/state_mismatch.rs"]
+mod state_mismatch;
 #[path = "behaviour/state_survives.rs"]
 mod state_survives;
 #[path = "behaviour/stores_away.rs"]

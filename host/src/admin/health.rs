@@ -1,6 +1,8 @@
 //! Whether the workers live, and whether they can do their work.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest time between two beats of a worker that is taken to live. A worker
@@ -18,7 +20,12 @@ const CALM: u64 = 2;
 
 /// What each worker last said of itself.
 #[derive(Debug)]
-pub struct Health(Vec<Worker>);
+pub struct Health {
+    workers: Vec<Worker>,
+    /// Of each worker that holds partitions as `state-mismatch`: how many, and
+    /// the first of them. Touched where one is held or let go.
+    mismatched: Mutex<BTreeMap<usize, (usize, String)>>,
+}
 
 /// On a cache line of its own: each worker writes here at every record.
 #[derive(Debug)]
@@ -50,17 +57,17 @@ impl Health {
             stuck: AtomicU64::new(0),
             settled: AtomicU64::new(0),
         };
-        Health((0..workers).map(worker).collect())
+        Health { workers: (0..workers).map(worker).collect(), mismatched: Mutex::default() }
     }
 
     /// How many workers there are.
     pub fn workers(&self) -> usize {
-        self.0.len()
+        self.workers.len()
     }
 
     /// `worker` goes round its loop, at `now_ms` milliseconds since the Unix epoch.
     pub fn beat(&self, worker: usize, now_ms: u64) {
-        if let Some(worker) = self.0.get(worker) {
+        if let Some(worker) = self.workers.get(worker) {
             worker.beat_ms.store(now_ms, Relaxed);
         }
     }
@@ -68,19 +75,19 @@ impl Health {
     /// `worker` is a member of the group: it has had its first assignment, be
     /// it an empty one.
     pub fn joined(&self, worker: usize) {
-        if let Some(worker) = self.0.get(worker) {
+        if let Some(worker) = self.workers.get(worker) {
             worker.joined.store(true, Relaxed);
         }
     }
 
     /// Whether every worker has been a member of the group.
     pub fn joined_all(&self) -> bool {
-        self.0.iter().all(|worker| worker.joined.load(Relaxed))
+        self.workers.iter().all(|worker| worker.joined.load(Relaxed))
     }
 
     /// Whether any broker answers `worker`.
     pub fn brokers(&self, worker: usize, answering: bool) {
-        if let Some(worker) = self.0.get(worker) {
+        if let Some(worker) = self.workers.get(worker) {
             worker.brokers.store(answering, Relaxed);
         }
     }
@@ -88,22 +95,32 @@ impl Health {
     /// A commit of `worker` has waited for brokers or a state store since
     /// `since_ms`, in milliseconds since the Unix epoch, or does no longer.
     pub fn waits(&self, worker: usize, since_ms: Option<u64>) {
-        if let Some(worker) = self.0.get(worker) {
+        if let Some(worker) = self.workers.get(worker) {
             worker.waits_ms.store(since_ms.unwrap_or(0), Relaxed);
         }
+    }
+
+    /// How many partitions `worker` holds as `state-mismatch`, and the first of
+    /// them; none where it holds none.
+    pub fn mismatched(&self, worker: usize, held: Option<(usize, String)>) {
+        let mut mismatched = self.mismatched.lock().unwrap_or_else(PoisonError::into_inner);
+        match held {
+            Some(held) => mismatched.insert(worker, held),
+            None => mismatched.remove(&worker),
+        };
     }
 
     /// So many partitions of `worker` make no progress: their work was taken back
     /// several times in turn.
     pub fn stuck(&self, worker: usize, partitions: u64) {
-        if let Some(worker) = self.0.get(worker) {
+        if let Some(worker) = self.workers.get(worker) {
             worker.stuck.store(partitions, Relaxed);
         }
     }
 
     /// Whether `worker` has its share of partitions and no rebalance is under way.
     pub fn settle(&self, worker: usize, settled: bool) {
-        if let Some(worker) = self.0.get(worker) {
+        if let Some(worker) = self.workers.get(worker) {
             if settled {
                 worker.settled.fetch_add(1, Relaxed);
             } else {
@@ -114,12 +131,12 @@ impl Health {
 
     /// Forgets what workers said of rebalances: they are to say it anew.
     pub fn unsettle(&self) {
-        self.0.iter().for_each(|worker| worker.settled.store(0, Relaxed));
+        self.workers.iter().for_each(|worker| worker.settled.store(0, Relaxed));
     }
 
     /// Whether no worker takes part in a rebalance, as of their last commits.
     pub fn settled(&self) -> bool {
-        self.0.iter().all(|worker| worker.settled.load(Relaxed) >= CALM)
+        self.workers.iter().all(|worker| worker.settled.load(Relaxed) >= CALM)
     }
 
     /// Whether every worker has beaten within the 60 s before `now_ms`.
@@ -139,12 +156,12 @@ impl Health {
                 silence.as_secs()
             ));
         }
-        if let Some(worker) = self.0.iter().position(|worker| !worker.brokers.load(Relaxed)) {
+        if let Some(worker) = self.workers.iter().position(|worker| !worker.brokers.load(Relaxed)) {
             return Err(format!(
                 "no broker answers worker {worker}: check that Kafka runs and that `bootstrap.servers` in [kafka] names it"
             ));
         }
-        if let Some(worker) = self.0.iter().position(|worker| !worker.joined.load(Relaxed)) {
+        if let Some(worker) = self.workers.iter().position(|worker| !worker.joined.load(Relaxed)) {
             return Err(format!(
                 "worker {worker} is not a member of its consumer group yet: wait, or see this host's log if it stays so"
             ));
@@ -153,7 +170,7 @@ impl Health {
             let since = worker.waits_ms.load(Relaxed);
             Some(Duration::from_millis(now_ms.saturating_sub(since))).filter(|waits| since > 0 && *waits > STALL)
         };
-        let stalled = self.0.iter().enumerate().find_map(|(index, worker)| Some((index, stalled(worker)?)));
+        let stalled = self.workers.iter().enumerate().find_map(|(index, worker)| Some((index, stalled(worker)?)));
         if let Some((worker, waits)) = stalled {
             return Err(format!(
                 "worker {worker} has been unable to commit for {} s: this host's log says what does not answer, \
@@ -163,7 +180,7 @@ impl Health {
         }
         let stuck = |worker: &Worker| Some(worker.stuck.load(Relaxed)).filter(|partitions| *partitions > 0);
         if let Some((worker, partitions)) =
-            self.0.iter().enumerate().find_map(|(index, worker)| Some((index, stuck(worker)?)))
+            self.workers.iter().enumerate().find_map(|(index, worker)| Some((index, stuck(worker)?)))
         {
             return Err(format!(
                 "{partitions} partitions of worker {worker} make no progress: their work was taken back several times in \
@@ -173,9 +190,21 @@ impl Health {
         Ok(())
     }
 
+    /// What the workers wait for that only a person can give, if anything: they
+    /// are ready all the same, as no restart would help.
+    pub fn waiting(&self) -> Option<String> {
+        let mismatched = self.mismatched.lock().unwrap_or_else(PoisonError::into_inner);
+        let count: usize = mismatched.values().map(|(count, _)| count).sum();
+        let (_, first) = mismatched.values().next()?;
+        Some(format!(
+            "waiting for what only a person can give: {count} partitions are held as state-mismatch, the first is \
+             {first}: see `gregor status` or this host's log, then run `gregor state keep`, `reset` or `restore`"
+        ))
+    }
+
     /// The first worker that is taken for dead, and how long it has been silent.
     fn silent(&self, now_ms: u64) -> Option<(usize, Duration)> {
-        self.0.iter().enumerate().find_map(|(index, worker)| {
+        self.workers.iter().enumerate().find_map(|(index, worker)| {
             let silence = Duration::from_millis(now_ms.saturating_sub(worker.beat_ms.load(Relaxed)));
             (silence > SILENCE).then_some((index, silence))
         })
@@ -249,6 +278,19 @@ mod tests {
         assert!(say(1, true));
         health.unsettle();
         assert!(!health.settled());
+    }
+
+    #[test]
+    fn a_held_state_mismatch_is_told_by_a_ready_host() {
+        let health = beating(2);
+        (0..2).for_each(|worker| health.joined(worker));
+        assert_eq!(health.waiting(), None);
+        health.mismatched(1, Some((2, "t-0".to_owned())));
+        let reason = health.waiting().unwrap();
+        assert!(reason.contains("only a person can give: 2 partitions") && reason.contains("t-0"), "{reason}");
+        assert_eq!(health.ready(NOW), Ok(()));
+        health.mismatched(1, None);
+        assert_eq!(health.waiting(), None);
     }
 
     #[test]

@@ -116,12 +116,16 @@ async fn lived(peer: &Peer, life: Duration) {
 #[derive(Default)]
 struct Places(Mutex<VecDeque<(Peer, Arc<Notify>)>>);
 
+/// Whether no request of a connection is being worked on.
+fn waits((peer, _): &(Peer, Arc<Notify>)) -> bool {
+    !peer.busy.load(Ordering::Relaxed)
+}
+
 impl Places {
     /// A place for a new connection: where there is none left, that of the oldest
     /// whose request is not being worked on.
     fn take(self: &Arc<Self>, peer: &Peer, most: usize) -> Place {
         let mut open = self.open();
-        let waits = |(peer, _): &(Peer, _)| !peer.busy.load(Ordering::Relaxed);
         if open.iter().filter(|place| waits(place)).count() >= most
             && let Some((_, lost)) = open.iter().position(waits).and_then(|oldest| open.remove(oldest))
         {

@@ -14,6 +14,7 @@
 //! | `POST /api/v1/plugins/{plugin}/rollback` | brings an earlier version back; only where there is a token |
 //! | `POST /api/v1/pipelines/{pipeline}/pause`, `/resume` | its partitions, or one, wait or go on; only where there is a token |
 //! | `POST /api/v1/pipelines/{pipeline}/watermark` | its event time is set back; only where there is a token |
+//! | `POST /api/v1/pipelines/{pipeline}/state/keep`, `/reset`, `/restore` | what becomes of state held as `state-mismatch`; only where there is a token |
 //! | `GET /api/v1/state/{pipeline}/{stage}` | entries of a stage's state; only where there is a token |
 //!
 //! No other route changes anything or reads a request's body. All but health are
@@ -23,6 +24,7 @@ mod documents;
 mod flow;
 mod names;
 mod plugins;
+mod settle;
 mod state;
 
 use std::future::{Future, Ready, ready};
@@ -77,6 +79,12 @@ POST /api/v1/pipelines/{pipeline}/resume?partition=N
 POST /api/v1/pipelines/{pipeline}/watermark?to=MS&partition=N
                         sets its event time back, in milliseconds since the
                         Unix epoch; only where there is a token
+POST /api/v1/pipelines/{pipeline}/state/keep?partition=N
+POST /api/v1/pipelines/{pipeline}/state/reset?partition=N
+POST /api/v1/pipelines/{pipeline}/state/restore?partition=N
+                        what becomes of the state of its partitions, or one,
+                        that are held as state-mismatch; only where there is a
+                        token
 GET /api/v1/state/{pipeline}/{stage}?key=K
 GET /api/v1/state/{pipeline}/{stage}?prefix=P&after=K&limit=N
                         entries of a stage's state; only where there is a token
@@ -133,6 +141,10 @@ fn router(token: Option<Secret>, names: Names, status: Arc<Status>) -> Router {
         Some(_) => (post(flow::pause), post(flow::resume), post(flow::watermark)),
         None => (post(plugins::closed), post(plugins::closed), post(plugins::closed)),
     };
+    let settle = match token {
+        Some(_) => post(settle::settle),
+        None => post(plugins::closed),
+    };
     let guarded = Router::new()
         .route("/", get(ROUTES))
         .route("/metrics", get(metrics))
@@ -144,6 +156,7 @@ fn router(token: Option<Secret>, names: Names, status: Arc<Status>) -> Router {
         .route("/api/v1/pipelines/{pipeline}/pause", pause.fallback(only("POST")))
         .route("/api/v1/pipelines/{pipeline}/resume", resume.fallback(only("POST")))
         .route("/api/v1/pipelines/{pipeline}/watermark", watermark.fallback(only("POST")))
+        .route("/api/v1/pipelines/{pipeline}/state/{decision}", settle.fallback(only("POST")))
         .route("/api/v1/state/{pipeline}/{stage}", state)
         .fallback(no_route)
         .method_not_allowed_fallback(only("GET"))
@@ -167,7 +180,9 @@ async fn healthz(State(status): State<Arc<Status>>) -> (StatusCode, &'static str
 
 async fn readyz(State(status): State<Arc<Status>>) -> (StatusCode, String) {
     match status.health.ready(now_ms()) {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Ok(()) => {
+            (StatusCode::OK, status.health.waiting().map_or("ready\n".to_owned(), |why| format!("ready\n{why}\n")))
+        }
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }

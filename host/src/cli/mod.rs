@@ -7,6 +7,7 @@ mod config;
 mod dead_letter;
 mod demo;
 mod log;
+mod offsets;
 mod output;
 mod pause;
 mod plugin;
@@ -56,9 +57,12 @@ enum Command {
     /// Write, build, test, sign and deploy plugins, and bring earlier versions back
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-    /// Look at the state of a stage, or carry it from one place to another
+    /// Look at the state of a stage, carry it elsewhere, or say what becomes of it
     #[command(subcommand)]
     State(state::StateCommand),
+    /// Show where the group is in a pipeline's source, or move it
+    #[command(subcommand)]
+    Offsets(offsets::OffsetsCommand),
     /// Look at records that failed for good, or put them through their pipeline again
     #[command(subcommand)]
     DeadLetter(dead_letter::DeadLetterCommand),
@@ -85,6 +89,7 @@ Examples:
   gregor plugin deploy plugins/mine.wasm
   gregor plugin rollback mine
   gregor state get locations last-location 123
+  gregor offsets show locations
   gregor dead-letter list locations
   gregor status
 
@@ -152,6 +157,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Plugin(plugin::PluginCommand::Test(_) | plugin::PluginCommand::Try(_)) => "off,gregor::guest=info",
         Command::Demo(_)
         | Command::State(_)
+        | Command::Offsets(_)
         | Command::DeadLetter(_)
         | Command::Plugin(_)
         | Command::Pause(_)
@@ -169,6 +175,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Config(command) => config::run(&command),
         Command::Plugin(command) => plugin::run(command),
         Command::State(command) => Ok(state::run(command)),
+        Command::Offsets(command) => Ok(offsets::run(command)),
         Command::DeadLetter(command) => Ok(dead_letter::run(command)),
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),

@@ -1,13 +1,15 @@
 //! `gregor state`: entries of a stage's state, from a running host or from
 //! where a stopped one left them.
 
+mod decide;
 mod export;
-mod group;
+pub(super) mod group;
 mod import;
 mod look;
 mod stopped;
 mod watermark;
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +18,14 @@ use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::ConfigArgs;
-use super::api::{CONFIGURATION, Failed};
+use super::api::{Api, CONFIGURATION, Failed};
 use crate::config::{Config, ConfigErrors, Start};
 use crate::error::HostError;
+use crate::state::Decision;
 use crate::task::{Plan, StagePlan};
 
 /// The state cannot be read or written.
-const NO_STATE: u8 = 5;
+pub(super) const NO_STATE: u8 = 5;
 
 #[derive(Subcommand)]
 #[command(after_help = EXIT_CODES)]
@@ -52,7 +55,29 @@ pub enum StateCommand {
     /// 3 it cannot be reached.
     #[command(after_help = "Example: gregor state watermark locations --partition 3 --to now")]
     Watermark(watermark::WatermarkArgs),
+    /// Continue with the state as it is, where it does not belong to the group's offset
+    #[command(after_help = DECISION)]
+    Keep(decide::DecideArgs),
+    /// Continue with empty state, where it does not belong to the group's offset
+    #[command(after_help = DECISION)]
+    Reset(decide::DecideArgs),
+    /// Move the group's offset to where the state is
+    #[command(after_help = DECISION)]
+    Restore(decide::DecideArgs),
 }
+
+const DECISION: &str = "\
+A partition whose state does not belong to the group's committed offset is held as
+state-mismatch: the offset was moved, the group expired, or a topic was deleted, made
+anew or cut. `gregor status` says what stands where.
+
+A running host that holds the partition does it at once; that needs its token. With all
+hosts stopped, the order is left with the group's offset, and the next host that opens
+the partition carries it out. Each host says what it did in its log and its audit log.
+
+Example: gregor state keep locations --partition 3
+
+Exit codes: 0 done; 1 no such partition is held; else as `gregor state --help` says.";
 
 const EXIT_CODES: &str = "\
 State is health data: so is what these commands print and write.
@@ -98,13 +123,13 @@ impl From {
 /// A problem with the exit code for it.
 #[derive(Debug, thiserror::Error)]
 #[error("{problem}")]
-struct Refusal {
-    code: u8,
-    problem: String,
+pub(super) struct Refusal {
+    pub code: u8,
+    pub problem: String,
 }
 
 impl Refusal {
-    fn usage(problem: String) -> Refusal {
+    pub fn usage(problem: String) -> Refusal {
         Refusal { code: CONFIGURATION, problem }
     }
 }
@@ -149,14 +174,39 @@ pub fn run(command: StateCommand) -> ExitCode {
         StateCommand::Export(args) => export::run(&args),
         StateCommand::Import(args) => import::run(&args),
         StateCommand::Watermark(args) => watermark::run(&args),
+        StateCommand::Keep(args) => decide::run(&args, Decision::Keep),
+        StateCommand::Reset(args) => decide::run(&args, Decision::Reset),
+        StateCommand::Restore(args) => decide::run(&args, Decision::Restore),
     };
-    outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        let refusal = error.downcast_ref::<Refusal>().map(|refusal| refusal.code);
-        let host = error.downcast_ref::<HostError>().map(HostError::exit_code).filter(|code| *code > 1);
-        let config = error.downcast_ref::<ConfigErrors>().map(|_| CONFIGURATION);
-        ExitCode::from(refusal.or(host).or(config).unwrap_or(NO_STATE))
-    })
+    outcome.unwrap_or_else(|error| failed(&error))
+}
+
+/// Tells an error in a line; the exit code for it.
+pub(super) fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    let refusal = error.downcast_ref::<Refusal>().map(|refusal| refusal.code);
+    let host = error.downcast_ref::<HostError>().map(HostError::exit_code).filter(|code| *code > 1);
+    let config = error.downcast_ref::<ConfigErrors>().map(|_| CONFIGURATION);
+    ExitCode::from(refusal.or(host).or(config).unwrap_or(NO_STATE))
+}
+
+/// The admin API of the host that the configuration names, or `given`; `None` where
+/// no address is known.
+fn admin_of(config: &Config, given: Option<&str>) -> anyhow::Result<Option<Api>> {
+    let configured = config.host.admin.filter(|address| address.port() != 0);
+    let address = given.map(str::to_owned).or_else(|| {
+        configured.map(|mut address| {
+            // A host that listens everywhere is reached at this machine too.
+            if address.ip().is_unspecified() {
+                let v4 = address.is_ipv4();
+                address.set_ip(if v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+            }
+            address.to_string()
+        })
+    });
+    let token = || config.host.admin_token.as_ref().map(|token| token.expose().to_owned());
+    let remedy = "its `host.admin-token`, in the configuration or in GREGOR__HOST__ADMIN_TOKEN";
+    address.map(|address| Api::new(&address, token(), remedy.to_owned()).map_err(refused)).transpose()
 }
 
 /// What the admin server answered, as this command's error.

@@ -77,6 +77,11 @@ fn show(args: &StatusArgs, token: Option<String>, out: &mut impl Write) -> Resul
     writeln!(out, "{}", status.line())?;
     writeln!(out, "{}", partition_table(&partitions))?;
     writeln!(out, "{}", plugin_table(&plugins))?;
+    for held in &partitions {
+        if let Some(why) = &held.mismatch {
+            writeln!(out, "Partition {} of {} is held: {}", held.partition, held.topic, printable(why))?;
+        }
+    }
     for plugin in &plugins {
         if let Some(reason) = &plugin.refused {
             writeln!(out, "The last version of {} was refused: {}", plugin.plugin, printable(reason))?;
@@ -126,6 +131,8 @@ struct Partition {
     failure: Option<String>,
     #[serde(default)]
     awaits: Option<String>,
+    #[serde(default)]
+    mismatch: Option<String>,
     position: i64,
     committed: Option<i64>,
     lag: Option<i64>,
@@ -154,9 +161,9 @@ fn partition_table(partitions: &[Partition]) -> Table {
         table(["topic", "partition", "worker", "state", "position", "committed", "lag", "entries", "parked"]);
     for partition in partitions {
         let state = match (&partition.failure, &partition.awaits) {
-            (Some(why), _) => format!("{} ({why})", partition.state),
+            (Some(why), _) if partition.mismatch.is_none() => format!("{} ({why})", partition.state),
             (None, Some(version)) => format!("{} ({})", partition.state, short(version)),
-            (None, None) => partition.state.clone(),
+            _ => partition.state.clone(),
         };
         table.add_row([
             partition.topic.clone(),

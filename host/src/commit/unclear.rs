@@ -57,7 +57,7 @@ impl Committer {
         };
         for task in dirty {
             match committed.get(&task.id) {
-                Some((position, recorded)) if task.stands_at(*position, recorded) => task.finish(),
+                Some(group) if task.stands_at(group.position, &group.recorded) => task.finish(),
                 _ => {
                     task.roll_back();
                     if !traced.learnt {

@@ -10,8 +10,8 @@ use super::quantity::{STAGE_MEMORY, duration, percent, size};
 use super::read::{self, Reader};
 use super::{
     Backend, Config, Delivery, FutureRecords, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure,
-    Pipeline, Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka,
-    machine, risk,
+    OnMismatch, Pipeline, Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check,
+    kafka, machine, risk,
 };
 
 const KIB: u64 = 1 << 10;
@@ -214,6 +214,8 @@ fn limits(r: &mut Reader<'_>, max_value: u64) -> Limits {
 fn state(r: &mut Reader<'_>) -> State {
     const BACKENDS: &[(&str, Backend)] =
         &[("memory", Backend::Memory), ("disk", Backend::Disk), ("redis", Backend::Redis)];
+    const MISMATCH: &[(&str, OnMismatch)] =
+        &[("hold", OnMismatch::Hold), ("keep", OnMismatch::Keep), ("reset", OnMismatch::Reset)];
     let backend = r.get("backend", choice(BACKENDS)).unwrap_or(Backend::Memory);
     let changelog = r.get("changelog", boolean).unwrap_or(false);
     let max_bytes = r.get("max-bytes", size(KIB..=1_024 * GIB));
@@ -226,6 +228,7 @@ fn state(r: &mut Reader<'_>) -> State {
         hot_bytes: r.get("hot-bytes", size(64 * KIB..=16 * GIB)).unwrap_or(8 * MIB),
         replication_factor: r.get("replication-factor", whole(1..=32_767)),
         standby: r.get("standby", whole(0..=16)).unwrap_or(0),
+        on_mismatch: r.get("on-mismatch", choice(MISMATCH)).unwrap_or_default(),
     };
     check::state(r, &state);
     state

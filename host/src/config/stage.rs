@@ -57,6 +57,22 @@ pub struct State {
     /// Other hosts that keep a warm copy of each partition's entries, with a
     /// changelog: 0 to 16. Default: 0.
     pub standby: u8,
+    /// What becomes of state that does not belong to the group's offset.
+    /// Default: hold.
+    pub on_mismatch: OnMismatch,
+}
+
+/// What becomes of state that does not belong to the group's committed offset:
+/// the offset was moved, the group expired, or a topic was deleted or cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnMismatch {
+    /// The partition waits until a person decides.
+    #[default]
+    Hold,
+    /// Its records go on with the state as it is.
+    Keep,
+    /// Its records go on with empty state.
+    Reset,
 }
 
 /// What holds a stage's cache.

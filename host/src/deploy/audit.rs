@@ -1,4 +1,5 @@
-//! The audit log: one line of JSON for each deploy, rollback, refusal and pause. It is
+//! The audit log: one line of JSON for each deploy, rollback, refusal and pause,
+//! and for each decision about state. It is
 //! only ever appended to, and on disk before what it tells is done. It names
 //! plugins, digests and interfaces, never what a record holds or a plugin says.
 
@@ -13,6 +14,7 @@ use serde::{Serialize, Serializer};
 
 use crate::files::OwnedFolder;
 use crate::plugin::Digest;
+use crate::state::Decision;
 
 /// Its name in `host.data-dir`.
 const NAME: &str = "audit.log";
@@ -26,6 +28,10 @@ pub enum Who {
     Api(SocketAddr),
     /// The host itself, for what a version did in its probation.
     Automatic,
+    /// A command that left its order with the group's offset, all hosts stopped.
+    Offset,
+    /// The configuration: `state.on-mismatch`.
+    Configuration,
 }
 
 impl fmt::Display for Who {
@@ -34,6 +40,8 @@ impl fmt::Display for Who {
             Who::Folder => f.write_str("folder"),
             Who::Api(address) => write!(f, "api {address}"),
             Who::Automatic => f.write_str("automatic"),
+            Who::Offset => f.write_str("offset"),
+            Who::Configuration => f.write_str("configuration"),
         }
     }
 }
@@ -52,6 +60,19 @@ pub enum Action {
     Pause,
     Resume,
     Watermark,
+    Keep,
+    Reset,
+    Restore,
+}
+
+impl From<Decision> for Action {
+    fn from(decision: Decision) -> Action {
+        match decision {
+            Decision::Keep => Action::Keep,
+            Decision::Reset => Action::Reset,
+            Decision::Restore => Action::Restore,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -104,6 +125,26 @@ pub struct Watermark<'a> {
     /// Milliseconds since the Unix epoch.
     pub to: u64,
     pub who: Who,
+}
+
+/// One line for a stage's state that did not belong to the group's offset. Written
+/// before the commit that carries it out.
+#[derive(Debug, Serialize)]
+pub struct Settled<'a> {
+    pub action: Action,
+    pub pipeline: &'a str,
+    pub stage: &'a str,
+    pub topic: &'a str,
+    pub partition: i32,
+    /// Where its records go on.
+    pub offset: i64,
+    /// Entries that it has now …
+    pub entries: u64,
+    /// … and how many have gone.
+    pub removed: u64,
+    pub who: Who,
+    /// What stood where.
+    pub reason: &'a str,
 }
 
 /// The log. Cheap to clone: all who change something append to the same one.

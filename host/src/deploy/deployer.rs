@@ -331,7 +331,9 @@ impl Deployer {
         match who {
             // Not read again: another file may be there by now, to be deployed next.
             Who::Folder => Some(digest),
-            Who::Api(_) | Who::Automatic => self.loader.read(plugin).ok().map(|bytes| Digest::of(&bytes)),
+            Who::Api(_) | Who::Automatic | Who::Offset | Who::Configuration => {
+                self.loader.read(plugin).ok().map(|bytes| Digest::of(&bytes))
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Partitions paused and resumed, event time set back by someone: the audit log tells it. Whoever asks
+//! Partitions paused and resumed, event time set back and state decided about by someone: the audit log tells it. Whoever asks
 //! is answered on a thread of their own, so that no deploy is waited for.
 
 use std::collections::BTreeMap;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::audit::{Action, Audit, Flow, Watermark, Who};
 use super::workers::Workers;
-use super::{Flowing, Refusal, SetBack};
+use super::{Decided, Flowing, Refusal, SetBack};
+use crate::state::Decision;
 use crate::task::Plan;
 use crate::topics::Topics;
 
@@ -31,22 +32,13 @@ impl Flows {
     /// # Errors
     /// When there is no such pipeline or partition, or the audit log cannot be written.
     pub fn set(&self, pipeline: &str, partition: Option<u32>, paused: bool, who: Who) -> Result<Flowing, Refusal> {
-        let (topic, partition, count) = self.partition_of(pipeline, partition)?;
-        let partitions: Vec<i32> = partition.map_or_else(|| (0..count).collect(), |one| vec![one]);
+        let (topic, partitions) = self.partitions(pipeline, partition)?;
+        let partition = partition.and(partitions.first().copied());
         let action = if paused { Action::Pause } else { Action::Resume };
         self.audit.append(&Flow { action, pipeline, topic: &topic, partition, who }).map_err(Refusal::Audit)?;
         self.workers.pause(&topic, &partitions, paused);
         tracing::info!(pipeline, %topic, ?partition, paused, %who, "asked to pause or resume");
         Ok(Flowing { topic, partition, paused })
-    }
-
-    /// The source of a pipeline, the partition of it that is meant, and how many it has.
-    fn partition_of(&self, pipeline: &str, partition: Option<u32>) -> Result<(Arc<str>, Option<i32>, i32), Refusal> {
-        let known = || self.sources.keys().cloned().collect::<Vec<_>>().join(", ");
-        let topic = self.sources.get(pipeline).cloned().ok_or_else(|| Refusal::NoPipeline(known()))?;
-        let count = self.topics.get(&topic).map_or(0, |topic| topic.partitions);
-        let known = |one: u32| i32::try_from(one).ok().filter(|one| *one < count).ok_or(Refusal::NoPartition(count));
-        Ok((topic, partition.map(known).transpose()?, count))
     }
 
     /// Sets event time of a pipeline's partitions, or of one of them, back to `to`
@@ -61,7 +53,8 @@ impl Flows {
         to: u64,
         who: Who,
     ) -> Result<SetBack, Refusal> {
-        let (topic, partition, _) = self.partition_of(pipeline, partition)?;
+        let (topic, partitions) = self.partitions(pipeline, partition)?;
+        let partition = partition.and(partitions.first().copied());
         let action = Action::Watermark;
         self.audit
             .append(&Watermark { action, pipeline, topic: &topic, partition, to, who })
@@ -69,5 +62,39 @@ impl Flows {
         let partitions = self.workers.set_watermark_back(pipeline, &topic, partition, to);
         tracing::info!(pipeline, %topic, ?partition, to, %who, "asked to set event time back");
         Ok(SetBack { topic, partitions })
+    }
+
+    /// Opens partitions of a pipeline's source, or one of them, that are held as
+    /// `state-mismatch`, as someone decided. Workers write the audit log's lines,
+    /// which know what stands where.
+    ///
+    /// # Errors
+    /// When there is no such pipeline or partition, or none of them is held here.
+    pub fn settle(
+        &self,
+        pipeline: &str,
+        partition: Option<u32>,
+        decision: Decision,
+        who: Who,
+    ) -> Result<Decided, Refusal> {
+        let (topic, partitions) = self.partitions(pipeline, partition)?;
+        let partitions = self.workers.settle(&topic, &partitions, decision, who);
+        if partitions.is_empty() {
+            return Err(Refusal::NotHeld);
+        }
+        tracing::info!(pipeline, %topic, ?partitions, decision = decision.name(), %who, "decided about state");
+        Ok(Decided { topic, partitions })
+    }
+
+    /// The source of a pipeline, and its partitions or the one that is named.
+    fn partitions(&self, pipeline: &str, partition: Option<u32>) -> Result<(Arc<str>, Vec<i32>), Refusal> {
+        let known = || self.sources.keys().cloned().collect::<Vec<_>>().join(", ");
+        let topic = self.sources.get(pipeline).cloned().ok_or_else(|| Refusal::NoPipeline(known()))?;
+        let count = self.topics.get(&topic).map_or(0, |topic| topic.partitions);
+        let partitions = match partition {
+            None => (0..count).collect(),
+            Some(one) => vec![i32::try_from(one).ok().filter(|one| *one < count).ok_or(Refusal::NoPartition(count))?],
+        };
+        Ok((topic, partitions))
     }
 }

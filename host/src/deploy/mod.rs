@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 
-pub use audit::{Audit, Who};
+pub use audit::{Audit, Settled, Who};
 pub use deployer::Deployer;
 pub use flow::Flows;
 pub use history::{History, Kept};
@@ -63,6 +63,14 @@ pub struct SetBack {
     pub topic: Arc<str>,
     /// By partition; those that were not past the time are not there.
     pub partitions: Vec<SetBackTo>,
+}
+
+/// Partitions that were held as `state-mismatch` and are opened as someone decided.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Decided {
+    pub topic: Arc<str>,
+    /// In order; those of this host.
+    pub partitions: Vec<i32>,
 }
 
 /// What a deployment came to.

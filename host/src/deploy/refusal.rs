@@ -30,6 +30,8 @@ pub enum Refusal {
     NoPipeline(String),
     #[error("there is no such partition: the source has {0}, numbered from 0")]
     NoPartition(i32),
+    #[error("no such partition is held as `state-mismatch` on this host: see `gregor status`")]
+    NotHeld,
     #[error("there is no version to go back to: {0}")]
     NoVersion(String),
     #[error("the version kept of it is damaged: {0}: deploy the file it came from")]

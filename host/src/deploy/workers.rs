@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::Who;
 use crate::plugin::Version;
+use crate::state::Decision;
 use crate::task::Standing;
-use crate::worker::{Agreement, Command, Pause, SetBack, SetBackTo, Swap, Swapped};
+use crate::worker::{Agreement, Command, Pause, SetBack, SetBackTo, Settle, Swap, Swapped};
 
 /// How long a worker may take to pause.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -106,6 +108,25 @@ impl Workers {
         }
         set.sort_unstable_by_key(|set| set.partition);
         set
+    }
+
+    /// Has every worker open those of `partitions` that it holds as
+    /// `state-mismatch`, as was decided; those that are held, in order.
+    pub fn settle(&self, topic: &Arc<str>, partitions: &[i32], decision: Decision, who: Who) -> Vec<i32> {
+        let (answer, answers) = crossbeam_channel::unbounded();
+        for worker in &self.channels {
+            let (topic, partitions) = (topic.clone(), partitions.to_vec());
+            let settle = Settle { topic, partitions, decision, who, answer: answer.clone() };
+            drop(worker.send(Command::Settle(settle)));
+        }
+        drop(answer);
+        let deadline = Instant::now() + PATIENCE;
+        let mut settled = Vec::new();
+        while let Ok(partition) = answers.recv_deadline(deadline) {
+            settled.push(partition);
+        }
+        settled.sort_unstable();
+        settled
     }
 
     /// Whether every worker is ready, within `patience`.

@@ -5,7 +5,7 @@
 //! The child is the host's own binary. It has no path and no environment, so no
 //! secret either: the component comes on its standard input, the code goes out
 //! on its standard output, one line of error on its standard error. Before it
-//! reads the component it gives up what else it could do ([`confinement`]).
+//! reads the component it gives up what else it could do: see `confinement`.
 
 mod confinement;
 

@@ -4,6 +4,7 @@ mod interval;
 mod notes;
 mod parked;
 mod seen;
+mod stamp;
 mod timers;
 
 pub use self::seen::Seen;
@@ -11,6 +12,7 @@ pub use self::seen::Seen;
 use self::notes::Notes;
 use super::lookup::{Found, Lookup};
 use super::parked::Quarantine;
+use super::stamp::Ground;
 use super::store::{Entry, Origin, Page, StateError, StateStore};
 use super::timers::{Timers, is_reserved};
 
@@ -83,6 +85,10 @@ pub struct Cache {
     watermark: Option<u64>,
     /// … and as of the last commit.
     settled_watermark: Option<u64>,
+    /// What the stamps of its commits say; none where it is not durable.
+    ground: Option<Ground>,
+    /// Bytes of the stamp's key and value; 0 without one.
+    stamp_bytes: u64,
     /// Counts commit intervals; marks the entries that this one wrote.
     interval: u32,
     /// Counts the records and timers of an interval; marks the entries that this one wrote.
@@ -116,6 +122,8 @@ impl Cache {
             quarantine: Quarantine::default(),
             watermark: None,
             settled_watermark: None,
+            ground: None,
+            stamp_bytes: 0,
             interval: 1,
             unit: 0,
             changed: Notes::default(),
@@ -345,12 +353,12 @@ impl Cache {
     /// What counts against the quota: healthy records are not to fail for those
     /// that are parked, which have bounds of their own.
     fn own_bytes(&self) -> u64 {
-        self.store.bytes().saturating_sub(self.quarantine.parked().bytes)
+        self.bytes().saturating_sub(self.quarantine.parked().bytes)
     }
 
-    /// Number of entries, expired ones not yet swept included.
+    /// Number of entries, expired ones not yet swept included; the stamp is none.
     pub fn len(&self) -> u64 {
-        self.store.len()
+        self.store.len().saturating_sub(u64::from(self.stamp_bytes > 0))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -359,7 +367,7 @@ impl Cache {
 
     /// Bytes of all keys and values.
     pub fn bytes(&self) -> u64 {
-        self.store.bytes()
+        self.store.bytes().saturating_sub(self.stamp_bytes)
     }
 }
 

@@ -15,6 +15,7 @@ mod ensure;
 mod error;
 mod reader;
 mod replay;
+mod tail;
 mod topics;
 
 pub use codec::{Decoded, HEADER, Malformed, decode, encode};
@@ -22,4 +23,5 @@ pub use ensure::{Changelog, Wanted, ensure};
 pub use error::{ChangelogError, ReplayError};
 pub use reader::{Reader, reading};
 pub use replay::{Progress, Replay, Replayed, read_record, tombstones_may_be_gone};
+pub use tail::{Bounds, Tail};
 pub use topics::{check_names, name};

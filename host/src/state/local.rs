@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::open::{DISK_FOLDER, OpenError};
-use super::{Checkpoint, Disk, DiskStore, Standing, StateError, StoreId};
+use super::{Checkpoint, Disk, DiskStore, Held, Mismatch, Standing, StateError, StoreId};
 use crate::task::StagePlan;
 
 /// How a local store stands to the group's offsets.
@@ -36,27 +36,36 @@ pub(super) fn stand(
             Ok((store, Found::Behind(checkpoint)))
         }
         Ok((store, Standing::Empty)) => Ok((store, Found::Nothing)),
-        Ok((store, Standing::Behind(checkpoint) | Standing::Ahead(checkpoint))) => {
+        Ok((store, Standing::Ahead(checkpoint))) if stage.changelog.is_some() => {
             drop(store);
             tracing::warn!(
                 store = %id,
                 stands_at = checkpoint.position,
                 group_at = position,
-                rebuilt = stage.changelog.is_some(),
-                "the local store does not belong to the group's offsets: it begins anew"
+                "the local store is ahead of the group's offsets; rebuilding it from its changelog"
             );
             Ok((anew(disk, stage, id)?, Found::Nothing))
+        }
+        Ok((_, Standing::Behind(checkpoint) | Standing::Ahead(checkpoint))) => {
+            let stands = checkpoint.position;
+            let reason = format!("The group is at position {position}, and the local store at {stands}.");
+            let mismatches = vec![Mismatch { store: id.clone(), reason }];
+            Err(OpenError::Mismatch(Held { mismatches, refused: None }))
         }
         Err(StateError::Damaged(what)) if stage.changelog.is_some() => {
             tracing::error!(store = %id, what, "the local store is damaged: rebuilding it from its changelog");
             Ok((anew(disk, stage, id)?, Found::Nothing))
         }
-        Err(StateError::Damaged(what)) => Err(OpenError::Impossible(format!(
-            "the local store of {id} is damaged ({what}) and has no changelog to be rebuilt from: \
-             bring back a copy of the data folder, or remove its `{DISK_FOLDER}` folder to begin with empty state"
-        ))),
+        Err(StateError::Damaged(what)) => Err(OpenError::Impossible(damaged(id, &what))),
         Err(error) => Err(error.into()),
     }
+}
+
+pub(super) fn damaged(id: &StoreId, what: &str) -> String {
+    format!(
+        "the local store of {id} is damaged ({what}) and has no changelog to be rebuilt from: \
+         bring back a copy of the data folder, or remove its `{DISK_FOLDER}` folder to begin with empty state"
+    )
 }
 
 /// An empty store in place of the one that stood there.

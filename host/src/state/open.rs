@@ -10,8 +10,9 @@ use rdkafka::ClientConfig;
 
 use super::changelog::{Changelog, Progress, Reader, Replay, ReplayError};
 use super::local::{Found, anew, grown, open_disk, settle_partitions, stand};
-use super::{Cache, Checkpoint, MemoryStore, StateError, StateStore, StoreId};
-use super::{Disk, DiskStore, Redis, Standby};
+use super::stamp::{Ground, STAMP};
+use super::{Cache, Checkpoint, Held, MemoryStore, StateError, StateStore, StoreId};
+use super::{Disk, DiskStore, Redis, Standby, Survey};
 use crate::clock::wall_ms;
 use crate::config::{Backend, Config};
 use crate::task::{Plan, StagePlan};
@@ -23,19 +24,19 @@ pub const DISK_FOLDER: &str = "state";
 
 /// All that stores are opened from.
 pub struct Stores {
-    app: String,
+    pub(super) app: String,
     client: ClientConfig,
     changelogs: Vec<Changelog>,
     /// How many partitions the source of each pipeline has.
     partitions: HashMap<String, i32>,
-    disk: Option<Disk>,
-    redis: Option<Redis>,
+    pub(super) disk: Option<Disk>,
+    pub(super) redis: Option<Redis>,
 }
 
 /// Opens stores, one after the other; one for each thread that does.
 pub struct Opener {
-    stores: Arc<Stores>,
-    standby: Arc<Standby>,
+    pub(super) stores: Arc<Stores>,
+    pub(super) standby: Arc<Standby>,
     /// Made with the first changelog that is read.
     reader: Option<Reader>,
 }
@@ -52,6 +53,9 @@ pub enum OpenError {
     /// Only an operator can help.
     #[error("{0}")]
     Impossible(String),
+    /// The state does not belong to the group's offset: a person is to decide.
+    #[error("{0}")]
+    Mismatch(Held),
 }
 
 impl From<StateError> for OpenError {
@@ -82,6 +86,28 @@ pub struct At {
     pub position: i64,
     /// Whether the group has committed it.
     pub pinned: bool,
+}
+
+/// Which of a stage's state a cache is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// That of the group's position.
+    AtPosition,
+    /// None: its partition was on another host.
+    Elsewhere,
+    /// All of it, of whatever position.
+    AsItStands,
+    /// None: all of it goes with the next commit.
+    Emptied,
+}
+
+/// A cache that was opened.
+pub struct Opened {
+    pub cache: Cache,
+    /// The furthest position that any of the state is known to have had.
+    pub furthest: i64,
+    /// Entries that go with the next commit, as the state is emptied.
+    pub removed: u64,
 }
 
 impl Stores {
@@ -147,73 +173,108 @@ impl Opener {
         Opener { stores, standby, reader: None }
     }
 
-    /// The cache of `stage` for `partition`, as of what the group has committed.
+    /// As [`Stores::at_once`].
+    pub fn at_once(&self, stage: &StagePlan) -> Option<Cache> {
+        self.stores.at_once(stage)
+    }
+
+    /// What reads changelogs, made with the first that is read.
+    ///
+    /// # Errors
+    /// When the client library refuses its configuration.
+    pub(super) fn reader(&mut self) -> Result<&mut Reader, ReplayError> {
+        Ok(match &mut self.reader {
+            Some(reader) => reader,
+            none => none.insert(Reader::new(&self.stores.client)?),
+        })
+    }
+
+    /// The cache of the stage that was surveyed, where the group is `at`: of its
+    /// state what `how` says. Stamps of its commits say what `ground` does.
     ///
     /// # Errors
     /// As [`OpenError`] says.
     pub fn cache(
         &mut self,
-        stage: &StagePlan,
-        partition: i32,
-        at: At,
+        survey: &Survey,
+        (how, at): (How, At),
+        ground: Ground,
         progress: &Progress,
         cancelled: &AtomicBool,
-    ) -> Result<Cache, OpenError> {
+    ) -> Result<Opened, OpenError> {
+        let (stage, id) = (&*survey.stage, &survey.store);
         let stores = self.stores.clone();
-        if let Some(cache) = stores.at_once(stage) {
-            return Ok(cache);
-        }
-        let id = stage.store(partition);
-        let cache = |store: Box<dyn StateStore>, opened: Opened| {
-            let mut cache = Cache::new(store, stage.scope.cache, stage.origins);
-            cache.caught_up(opened.changelog);
-            // Entries that are ahead of the offsets still stand in the
-            // changelog: the next commit writes over them.
-            cache.touch(opened.ahead)?;
-            cache.find_own()?;
-            Ok(cache)
-        };
-        match (stage.state.backend, &stores.disk, &stores.redis) {
+        let (store, filled) = match (stage.state.backend, &stores.disk, &stores.redis) {
             (Backend::Redis, _, Some(redis)) => {
                 let now = stores.partitions[&id.pipeline];
                 let then = redis.partitions(&stores.app, &id.pipeline, &id.stage, now)?;
                 if then != now {
                     return Err(grown(&id.pipeline, &id.stage, then, now).into());
                 }
-                let store = redis.store(&stores.app, &id, at.position)?;
-                cache(Box::new(store), Opened::default())
+                let stands = survey.stands().filter(|_| matches!(how, How::AsItStands | How::Emptied));
+                let store = redis.store(&stores.app, id, stands.unwrap_or(at.position))?;
+                (Box::new(store) as Box<dyn StateStore>, Filled::default())
             }
             (Backend::Disk, Some(disk), _) => {
-                // Closes the standby copy, which is this very store.
-                drop(self.standby.take(&id));
-                let (store, opened) = self.disk_store(disk, stage, &id, at, progress, cancelled)?;
-                cache(Box::new(store), opened)
+                let (store, filled) = self.disk_store(disk, survey, how, at, progress, cancelled)?;
+                (Box::new(store) as Box<dyn StateStore>, filled)
             }
             _ => {
-                let (store, opened) = self.memory_store(stage, &id, at, progress, cancelled)?;
-                cache(store, opened)
+                let at = At { position: survey.read_to(how, at), ..at };
+                self.memory_store(stage, id, at, progress, cancelled)?
             }
+        };
+        let mut cache = Cache::new(store, stage.scope.cache, stage.origins);
+        cache.caught_up(filled.changelog);
+        // Entries that are ahead of the offsets still stand in the changelog: the
+        // next commit writes over them.
+        cache.touch(filled.ahead)?;
+        cache.find_own()?;
+        cache.found_on(ground);
+        if how == How::AsItStands && survey.lacks_changelog() {
+            // What the store noted was of the changelog that it had.
+            cache.caught_up(survey.changelog_end());
+            cache.touch_all()?;
         }
+        let removed = if how == How::Emptied { cache.clear()? } else { 0 };
+        Ok(Opened { cache, furthest: survey.furthest().max(filled.furthest), removed })
     }
 
     fn disk_store(
         &mut self,
         disk: &Disk,
-        stage: &StagePlan,
-        id: &StoreId,
+        survey: &Survey,
+        how: How,
         at: At,
         progress: &Progress,
         cancelled: &AtomicBool,
-    ) -> Result<(DiskStore, Opened), OpenError> {
-        let (mut store, whole_to) = match stand(disk, stage, id, at.position)? {
-            (store, Found::Whole(checkpoint)) => {
-                return Ok((store, Opened { changelog: checkpoint.changelog, ahead: Vec::new() }));
+    ) -> Result<(DiskStore, Filled), OpenError> {
+        let (stage, id) = (&*survey.stage, &survey.store);
+        let at = At { position: survey.read_to(how, at), ..at };
+        let (mut store, whole_to) = match how {
+            How::AsItStands | How::Emptied if survey.is_rebuilt(how) => (anew(disk, stage, id)?, None),
+            How::AtPosition if survey.is_superseded() => (anew(disk, stage, id)?, None),
+            How::Elsewhere => {
+                tracing::warn!(
+                    store = %id,
+                    position = at.position,
+                    "the partition was on another host, and the local store has no changelog; starting with empty state"
+                );
+                (anew(disk, stage, id)?, None)
             }
-            (store, Found::Behind(checkpoint)) => {
-                tracing::info!(store = %id, from = checkpoint.changelog, "the local store is behind: rolling forward");
-                (store, Some(checkpoint))
+            _ => {
+                match stand(disk, stage, id, survey.stands().filter(|_| how != How::AtPosition).unwrap_or(at.position))?
+                {
+                    (store, Found::Whole(checkpoint)) => {
+                        return Ok((store, Filled { changelog: checkpoint.changelog, ..Filled::default() }));
+                    }
+                    (store, Found::Behind(checkpoint)) => {
+                        tracing::info!(store = %id, from = checkpoint.changelog, "the local store is behind: rolling forward");
+                        (store, Some(checkpoint))
+                    }
+                    (store, Found::Nothing) => (store, None),
+                }
             }
-            (store, Found::Nothing) => (store, None),
         };
         let opened = match self.rebuild(stage, id, &mut store, at, whole_to, progress, cancelled) {
             Err(Rebuild::FromNothing(why)) => {
@@ -236,7 +297,7 @@ impl Opener {
         at: At,
         progress: &Progress,
         cancelled: &AtomicBool,
-    ) -> Result<(Box<dyn StateStore>, Opened), OpenError> {
+    ) -> Result<(Box<dyn StateStore>, Filled), OpenError> {
         if let Some((mut store, checkpoint)) = self.standby.take(id) {
             match self.rebuild(stage, id, &mut *store, at, Some(checkpoint), progress, cancelled) {
                 Ok(opened) => return Ok((store, opened)),
@@ -261,52 +322,49 @@ impl Opener {
         checkpoint: Option<Checkpoint>,
         progress: &Progress,
         cancelled: &AtomicBool,
-    ) -> Result<Opened, Rebuild> {
+    ) -> Result<Filled, Rebuild> {
         let Some(topic) = &stage.changelog else {
-            if at.pinned && at.position > 0 {
-                tracing::warn!(store = %id, position = at.position, "no state is left of what was processed before: it begins empty");
-            }
             let checkpoint = Checkpoint { position: at.position, changelog: 0, at: wall_ms() };
             store.restored(checkpoint)?;
-            return Ok(Opened::default());
+            return Ok(Filled::default());
         };
         let started = std::time::Instant::now();
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            none => none.insert(Reader::new(&self.stores.client)?),
-        };
+        let stores = self.stores.clone();
+        let reader = self.reader()?;
         let replay = Replay {
             topic,
             partition: id.partition,
             checkpoint,
             position: at.position,
-            delete_retention: self
-                .stores
-                .changelog(stage)
-                .map_or(Duration::ZERO, |changelog| changelog.delete_retention),
+            delete_retention: stores.changelog(stage).map_or(Duration::ZERO, |changelog| changelog.delete_retention),
             now: wall_ms(),
         };
         let replayed = reader.replay(&replay, store, progress, cancelled)?;
-        store.restored(Checkpoint { position: at.position, changelog: replayed.checkpoint, at: wall_ms() })?;
+        // Of whatever position: as far as any of it goes.
+        let position = if at.position == i64::MAX { replayed.furthest } else { at.position };
+        store.restored(Checkpoint { position, changelog: replayed.checkpoint, at: wall_ms() })?;
+        let entries = store.len() - u64::from(store.get(STAMP)?.is_some());
         tracing::info!(
             store = %id,
             records = replayed.records,
             bytes = replayed.bytes,
             seconds = started.elapsed().as_secs_f64(),
-            entries = store.len(),
+            entries,
             "restored from the changelog"
         );
-        Ok(Opened { changelog: replayed.checkpoint, ahead: replayed.ahead })
+        Ok(Filled { changelog: replayed.checkpoint, ahead: replayed.ahead, furthest: replayed.furthest })
     }
 }
 
-/// What opening a store found.
+/// What filling a store found.
 #[derive(Default)]
-struct Opened {
+struct Filled {
     /// Every changelog record below this offset is in the store.
     changelog: i64,
     /// Keys whose newest changelog entries are ahead of the group's offsets.
     ahead: Vec<String>,
+    /// The furthest position of an entry that was taken.
+    furthest: i64,
 }
 
 enum Rebuild {

@@ -53,6 +53,7 @@ use self::chunk::chunks;
 use self::link::Link;
 use self::script::{DISCARD, PROMOTE, STAGE};
 use super::memory::MemoryStore;
+use super::stamp::Stamp;
 use super::store::{Checkpoint, Commit, Entry, Key, Page, StateError, StateStore, StoreId};
 use crate::config;
 use crate::files::foreign;
@@ -131,6 +132,14 @@ impl Redis {
         Link::new(self.clone()).call(redis::cmd("SET").arg(key).arg(count))
     }
 
+    /// Where a store stands, without opening it: its owner, if it has one, keeps it.
+    ///
+    /// # Errors
+    /// As [`Redis::ping`].
+    pub fn stood(&self, app: &str, id: &StoreId) -> Result<RedisStood, StateError> {
+        open::stood(self, app, id)
+    }
+
     /// Opens a store: takes the next epoch, promotes what was prepared if the
     /// group's committed offset `position` says so, and reads all entries. Where
     /// Redis holds nothing of the store, it begins empty at `position`.
@@ -141,6 +150,17 @@ impl Redis {
     pub fn store(&self, app: &str, id: &StoreId, position: i64) -> Result<RedisStore, StateError> {
         open::open(self, app, id, position)
     }
+}
+
+/// Where a store in Redis stands.
+#[derive(Clone, Debug, Default)]
+pub struct RedisStood {
+    /// The position that its entries are of; none where Redis holds nothing of it.
+    pub position: Option<i64>,
+    /// Positions that commits lead to which are prepared and not promoted.
+    pub ends: Vec<i64>,
+    /// That of its entries.
+    pub stamp: Option<Stamp>,
 }
 
 /// What is known of the pending list.

@@ -352,5 +352,5 @@ fn committed(
 ) -> Result<HashMap<TopicPartition, Position>, KafkaError> {
     let sources: HashSet<_> = tails.iter().map(|tail| tail.of.source.clone()).collect();
     let committed = worker::committed(client, sources, ASK)?;
-    Ok(committed.into_iter().map(|(id, (position, _))| (id, position)).collect())
+    Ok(committed.into_iter().map(|(id, group)| (id, group.position)).collect())
 }

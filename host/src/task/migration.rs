@@ -91,13 +91,18 @@ impl Task {
 
     /// The metadata of its next commit.
     pub fn metadata(&self) -> String {
-        self.position.metadata(self.succession.next.word())
+        self.position.metadata(self.stamps.words(self.succession.next.word()))
     }
 
     /// Whether what the group has committed is what this task's next commit
     /// was to be.
     pub fn stands_at(&self, position: Position, recorded: &Recorded) -> bool {
         position == self.position && *recorded == self.succession.next
+    }
+
+    /// The versions whose state the next commit will have.
+    pub(super) fn next_versions(&self) -> &Recorded {
+        &self.succession.next
     }
 
     /// Whether the versions are to be committed.

@@ -4,6 +4,7 @@ mod entries;
 mod event_time;
 mod letter;
 mod migration;
+mod noted;
 mod order;
 mod outputs;
 mod pipeline;
@@ -16,6 +17,7 @@ mod redriving;
 mod refusals;
 mod rollback;
 mod stage;
+mod stamps;
 mod tally;
 mod timers;
 mod unit;
@@ -30,7 +32,9 @@ use pipeline::Pipeline;
 use progress::Waiting;
 use redriving::Redriving;
 use stage::Stage;
+use stamps::Stamps;
 
+pub use noted::{Noted, ordered};
 pub use order::{Ran, Recorded, Standing, Standings};
 pub use plan::{Plan, StagePlan};
 pub use position::Position;
@@ -86,6 +90,7 @@ pub struct Task {
     /// The client has read the partition to its end.
     at_end: bool,
     succession: Succession,
+    stamps: Stamps,
     /// Someone has paused its partition.
     paused: bool,
     /// Its slot in the worker, from 1 on, for outputs that come back refused.
@@ -125,8 +130,9 @@ impl Task {
         pinned: bool,
         caches: Vec<Vec<Cache>>,
     ) -> Task {
-        let of_source = plans.iter().filter(|plan| plan.source == id.topic);
-        let pipelines = of_source
+        let of_source = || plans.iter().filter(|plan| plan.source == id.topic);
+        let stamps = Stamps::of(of_source());
+        let pipelines = of_source()
             .zip(caches)
             .map(|(plan, caches)| {
                 // Every plugin that a stage names was loaded before the first task.
@@ -151,6 +157,7 @@ impl Task {
             release_next: 0,
             at_end: false,
             succession: Succession::default(),
+            stamps,
             paused: false,
             slot: 0,
             stalls: 0,
@@ -269,6 +276,7 @@ impl Task {
         mut take: impl FnMut(&StagePlan, i64, &str, Option<&Entry>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.note_watermarks()?;
+        self.stamp()?;
         self.sent = true;
         for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
             let position = self.position.of_pipeline(index);
@@ -297,6 +305,7 @@ impl Task {
     /// The group has committed the position.
     pub fn finish(&mut self) {
         (self.committed, self.pinned) = (self.position, true);
+        self.stamps.finish();
         (self.stalls, self.sent) = (0, false);
         self.finish_refusals();
         self.finish_versions();

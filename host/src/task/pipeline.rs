@@ -25,6 +25,8 @@ const HOST_BACKOFF: Duration = Duration::from_secs(1);
 /// How long to wait for a topic that takes no outputs: every try takes back what
 /// the worker did since its last commit.
 const TOPIC_BACKOFF: Duration = Duration::from_secs(10);
+/// The same where it is the dead-letter topic, whose settings are asked for meanwhile.
+const LETTER_BACKOFF: Duration = Duration::from_secs(3);
 
 pub struct Pipeline {
     pub plan: Arc<Plan>,
@@ -291,12 +293,14 @@ impl Pipeline {
                 let letter = letter::dead_letter(unit, &cause(), topic, known);
                 let origin_of_letter = origin.in_task(slot).sent_alone(self.refusals.is_suspect(origin));
                 let letter = Output { origin: origin_of_letter, ..letter };
-                let fit = fits(&letter, known, now.wall_ms);
-                if let Err(failure) = fit.and_then(|()| self.refusals.check(origin, topic)) {
+                if let Err(failure) = fits(&letter, known, now.wall_ms) {
                     tell(&stage.plan, unit, &failure, None, attempts);
-                    let unavailable = matches!(failure, Failure::TopicUnavailable { .. });
-                    let due = unavailable.then(|| now.instant + TOPIC_BACKOFF);
-                    return Settled::Wait { attempts, due, kind: failure.kind() };
+                    return Settled::Wait { attempts, due: None, kind: failure.kind() };
+                }
+                if let Err(failure) = self.refusals.check_letter(origin, topic) {
+                    tell(&stage.plan, unit, &failure, None, attempts);
+                    let due = Some(now.instant + LETTER_BACKOFF);
+                    return Settled::Wait { attempts: attempts - 1, due, kind: failure.kind() };
                 }
                 stage.tally.dead_letter(kind);
                 outputs.push(letter);

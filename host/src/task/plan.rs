@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::noted;
 use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
 use crate::plugin::{CapsuleFolder, Scope};
 use crate::redrive;
@@ -33,6 +34,8 @@ pub struct Plan {
     pub future: config::FutureRecords,
     /// What one task parks at most.
     pub quarantine: config::Quarantine,
+    /// A short name of the host, for offsets' metadata.
+    pub host: String,
     pub stages: Vec<Arc<StagePlan>>,
 }
 
@@ -51,6 +54,8 @@ pub struct StagePlan {
     pub capsules: Option<CapsuleFolder>,
     /// The topic that its state's changes go to.
     pub changelog: Option<Arc<str>>,
+    /// A short name of the stage, for offsets' metadata.
+    pub tag: String,
     /// Whether its state remembers the key of the record that wrote an entry: what
     /// a change of the partition count needs.
     pub origins: bool,
@@ -71,6 +76,7 @@ impl Plan {
             max_future: u64::try_from(pipeline.max_future.as_millis()).unwrap_or(u64::MAX),
             future: pipeline.future,
             quarantine: pipeline.quarantine,
+            host: noted::tag(&[&config.host.id]),
             stages: pipeline
                 .stages
                 .iter()
@@ -106,6 +112,7 @@ impl StagePlan {
         let state = stage.state.clone();
         StagePlan {
             scope: Arc::new(Scope::new(pipeline, stage)),
+            tag: noted::tag(&[pipeline, &stage.name]),
             topics: stage.topics.iter().map(|topic| topic.as_str().into()).collect(),
             on_failure: stage.on_failure,
             retry: stage.retry.clone(),

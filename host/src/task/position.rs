@@ -21,7 +21,9 @@ pub struct Position {
     pub redriven: u64,
     /// Timers that fired, for the same reason.
     pub timers: u64,
-    /// How often a version took over the state of another. The same holds.
+    /// How often the state was taken over, by a version from another or as someone
+    /// decided: then by as much as takes it past all that it had before. The same
+    /// holds.
     pub migrated: u64,
 }
 
@@ -70,12 +72,8 @@ impl Position {
         let begun = self.begun.map(|begun| format!("{} {}", begun.offset, begun.pipelines));
         let counts = [(REDRIVEN, self.redriven), (TIMERS, self.timers), (MIGRATED, self.migrated)];
         let counts = counts.into_iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{word}{count}"));
-        begun.into_iter().chain(counts).chain(versions).fold(String::new(), |metadata, word| {
-            match metadata.is_empty() {
-                true => format!("{MARK} {word}"),
-                false => format!("{metadata} {word}"),
-            }
-        })
+        let words: Vec<String> = begun.into_iter().chain(counts).chain(versions).collect();
+        marked(words.iter().map(String::as_str))
     }
 
     /// From a committed offset; metadata that is not ours says nothing.
@@ -91,6 +89,14 @@ impl Position {
         (position.redriven, position.timers, position.migrated) = (count(REDRIVEN), count(TIMERS), count(MIGRATED));
         position
     }
+}
+
+/// Metadata of these words, marked as ours; empty without words.
+pub(super) fn marked<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.fold(String::new(), |metadata, word| match metadata.is_empty() {
+        true => format!("{MARK} {word}"),
+        false => format!("{metadata} {word}"),
+    })
 }
 
 /// The words of an offset's metadata; none where it is not ours.

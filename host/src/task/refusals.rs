@@ -89,6 +89,17 @@ impl Refusals {
         })
     }
 
+    /// As [`Refusals::check`], for a dead letter: forgotten, as it is tried again
+    /// once the topic's settings have been asked for.
+    ///
+    /// # Errors
+    /// What it was refused for before.
+    pub fn check_letter(&mut self, unit: Origin, topic: &str) -> Result<(), Failure> {
+        let checked = self.check(unit, topic);
+        self.noted.retain(|noted| noted.unit != unit || noted.topic != topic);
+        checked
+    }
+
     /// A new version of a plugin may give other outputs.
     pub fn forget(&mut self) {
         self.noted.clear();

@@ -9,8 +9,9 @@ use super::{Task, Waiting};
 /// ```text
 ///  assigned                                    a record waits
 ///  ─▶ waiting-for-version ─▶ restoring ─▶ running ◀──────────────▶ retrying, held
-///                                           │ ▲
-///                       bounded end reached │ └─▶ no-progress: commits are taken back
+///                             ▲ ▼           │ ▲
+///                         state-mismatch    │ └─▶ no-progress: commits are taken back
+///                       bounded end reached │
 ///                                           ▼
 ///                                        finished
 /// ```
@@ -22,6 +23,9 @@ pub enum PartitionState {
     WaitingForVersion,
     /// Its state is opened or rebuilt; records wait in the topic.
     Restoring,
+    /// Its state does not belong to the group's offset; records wait in the topic
+    /// until a person decides.
+    StateMismatch,
     Running,
     /// Someone has paused it.
     Paused,
@@ -40,6 +44,7 @@ impl PartitionState {
     pub const ALL: [PartitionState; 8] = [
         PartitionState::WaitingForVersion,
         PartitionState::Restoring,
+        PartitionState::StateMismatch,
         PartitionState::Running,
         PartitionState::Paused,
         PartitionState::Retrying,
@@ -52,6 +57,7 @@ impl PartitionState {
         match self {
             PartitionState::WaitingForVersion => "waiting-for-version",
             PartitionState::Restoring => "restoring",
+            PartitionState::StateMismatch => "state-mismatch",
             PartitionState::Running => "running",
             PartitionState::Paused => "paused",
             PartitionState::Retrying => "retrying",
@@ -65,7 +71,7 @@ impl PartitionState {
 impl PartitionState {
     /// Whether it stays so until someone does something about it, other than a record.
     pub fn needs_someone(self) -> bool {
-        matches!(self, PartitionState::WaitingForVersion | PartitionState::Held)
+        matches!(self, PartitionState::WaitingForVersion | PartitionState::StateMismatch | PartitionState::Held)
     }
 }
 
@@ -78,6 +84,9 @@ pub struct View {
     pub failure: Option<&'static str>,
     /// The version that it waits for, as `plugin@digest`.
     pub awaits: Option<String>,
+    /// Why its state does not belong to the group's offset, and the ways out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mismatch: Option<String>,
     /// Offset of the next record.
     pub position: i64,
     pub committed: Option<i64>,
@@ -118,6 +127,7 @@ impl Task {
             state,
             failure,
             awaits: None,
+            mismatch: None,
             position: self.position.next,
             committed: self.pinned.then_some(self.committed.next),
             remaining: None,

@@ -13,12 +13,13 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::Worker;
 use super::member::Rebalance;
 use super::offsets::committed;
-use super::restore::{Restoring, Unsure};
+use super::opening::Opened;
+use super::restore::{Restoring, Unopened, Unsure};
 use crate::config::Start;
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
 use crate::state::Cache;
-use crate::task::{PartitionState, Position, Recorded, StagePlan, Task, View};
+use crate::task::{Noted, PartitionState, Position, StagePlan, Task, View};
 
 /// How long one question to the brokers may hold the worker.
 const ASK: Duration = Duration::from_secs(5);
@@ -71,10 +72,10 @@ impl Worker {
         let ids = ids(partitions);
         let committed = committed(&self.member, ids.iter().cloned(), ASK)?;
         let position = |id: TopicPartition| match committed.get(&id) {
-            Some((position, recorded)) => Ok(Restoring::new(id, *position, true, recorded.clone())),
+            Some(group) => Ok(Restoring::committed(id, group.clone())),
             None => {
                 let first = Position::at(self.first_position(&id)?);
-                Ok(Restoring::new(id, first, false, Recorded::default()))
+                Ok(Restoring::new(id, first))
             }
         };
         ids.into_iter().map(position).collect()
@@ -159,21 +160,29 @@ impl Worker {
             if restored.is_cancelled() {
                 continue;
             }
-            let caches = match outcome {
-                Ok(caches) => caches,
+            let opened = match outcome {
+                Ok(opened) => opened,
                 Err(problem) => {
-                    tracing::warn!(
-                        worker = self.index, partition = %restored.id, problem,
-                        "its state cannot be opened; asking the group whether the partition has moved on"
-                    );
+                    // A host that was frozen may know an offset that is past.
                     self.unsure.push(Unsure { restoring: restored, problem: Some(problem) });
                     continue;
                 }
             };
+            if let Some(decided) = &opened.decided
+                && let Err(refused) = self.tell_decided(&restored, decided)
+            {
+                self.hold_mismatch(restored, refused)?;
+                continue;
+            }
             self.restoring.remove(&restored.id);
-            let id = restored.id;
-            let task = Task::new(id, &self.plans, &self.versions, restored.position, restored.pinned, caches)
-                .after(restored.recorded, &self.standings);
+            let Restoring { id, pinned, .. } = restored;
+            let Opened { caches, position, recorded, decided } = opened;
+            let mut task =
+                Task::new(id, &self.plans, &self.versions, position, pinned, caches).after(recorded, &self.standings);
+            match decided {
+                Some(decided) => task = task.decided(decided.position),
+                None => self.pin(&mut task),
+            }
             tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "restored");
             self.take_up(self.with_pause(task))?;
             self.publish();
@@ -201,8 +210,9 @@ impl Worker {
                 tracing::error!(worker = self.index, partition = %id, %error, "the state cannot go on; opening it anew");
             }
             self.pause(&id)?;
-            let (position, pinned, recorded) = (task.committed(), task.is_pinned(), task.recorded().clone());
-            let restoring = Restoring::new(id.clone(), position, pinned, recorded);
+            let known = Restoring::new(id.clone(), task.committed());
+            let (pinned, recorded) = (task.is_pinned(), task.recorded().clone());
+            let restoring = Restoring { pinned, recorded, noted: Noted::of(&task.metadata()), ..known };
             self.restoring.insert(id, restoring.clone());
             self.unsure.push(Unsure { restoring, problem: None });
         }
@@ -225,16 +235,26 @@ impl Worker {
             }
         };
         for Unsure { restoring, problem } in std::mem::take(&mut self.unsure) {
-            let Restoring { id, position, pinned, recorded, .. } = restoring;
-            let now = committed.get(&id).cloned();
-            if let Some(problem) = problem
-                && now.as_ref().is_none_or(|(now, _)| *now == position)
-            {
-                return Err(WorkerError::State { partition: id.to_string(), problem });
+            let now = committed.get(&restoring.id).cloned();
+            let is_past = now.as_ref().is_some_and(|now| now.position != restoring.position);
+            match problem {
+                Some(Unopened::Impossible(problem)) if !is_past => {
+                    return Err(WorkerError::State { partition: restoring.id.to_string(), problem });
+                }
+                Some(Unopened::Mismatch(held)) if !is_past => {
+                    self.hold_mismatch(restoring, held)?;
+                    continue;
+                }
+                Some(_) => {
+                    tracing::info!(worker = self.index, partition = %restoring.id, "the group has moved on; opening the state there");
+                }
+                None => {}
             }
-            let pinned = pinned || now.is_some();
-            let (position, recorded) = now.unwrap_or((position, recorded));
-            let restoring = Restoring::new(id, position, pinned, recorded);
+            let Restoring { id, position, pinned, recorded, noted, decision, .. } = restoring;
+            let restoring = match now {
+                Some(now) => Restoring { decision, ..Restoring::committed(id, now) },
+                None => Restoring { pinned, recorded, noted, decision, ..Restoring::new(id, position) },
+            };
             if self.must_wait(&restoring) {
                 self.restoring.remove(&restoring.id);
                 self.awaiting.insert(restoring.id.clone(), restoring);
@@ -284,6 +304,7 @@ impl Worker {
         let ids = ids(partitions);
         for id in &ids {
             self.awaiting.remove(id);
+            self.forget_mismatch(id);
             if let Some(restoring) = self.restoring.remove(id) {
                 restoring.cancel();
             }
@@ -308,6 +329,7 @@ impl Worker {
             state: PartitionState::Restoring,
             failure: None,
             awaits: None,
+            mismatch: None,
             position,
             committed: restoring.pinned.then_some(position),
             end: None,

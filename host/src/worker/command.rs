@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
-use super::{Pause, SetBack};
+use super::{Pause, SetBack, Settle};
 use crate::plugin::Version;
 use crate::state::{Found, Lookup, StateError};
 use crate::task::Standing;
@@ -18,6 +18,9 @@ pub enum Command {
     Pause(Pause),
     /// Set event time back.
     SetWatermarkBack(SetBack),
+    /// Carry out what someone decided about state that does not belong to the
+    /// group's offset.
+    Settle(Settle),
     /// What a stage's state holds in this worker's partitions, as of the last
     /// record that they processed.
     Look { lookup: Arc<Lookup>, answer: oneshot::Sender<Result<Vec<Found>, StateError>> },

@@ -7,8 +7,10 @@ mod client;
 mod command;
 mod leave;
 mod member;
+mod mismatch;
 mod native;
 mod offsets;
+mod opening;
 mod pause;
 mod publish;
 mod redrive;
@@ -35,8 +37,9 @@ pub use awaiting::Awaited;
 pub use client::{Quiet, base_config, check_property, member_config, reader_config, sender_config};
 pub use command::{Agreement, Command, Swap, Swapped};
 pub use member::Member;
-pub use native::{Arrival, Arrived, PartitionReader, flush, headers};
-pub use offsets::committed;
+pub use mismatch::Settle;
+pub use native::{Arrival, Arrived, PartitionReader, flush, headers, topic_id};
+pub use offsets::{GroupOffset, committed};
 pub use pause::Pause;
 pub use sender::{Failed, Sender, Sent, new_sender, offer, send};
 pub use shared::Shared;
@@ -49,6 +52,7 @@ use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
 use crate::state::Stores;
 use crate::task::{Context, Now, Plan, Progress, Standings, Task, Versions};
+use mismatch::Mismatched;
 use restore::{Restorer, Restoring, Unsure};
 
 /// The longest wait for a record: commands and retries are looked at that often.
@@ -76,6 +80,8 @@ pub struct Worker {
     unsure: Vec<Unsure>,
     /// Partitions that wait for a version.
     awaiting: HashMap<TopicPartition, Restoring>,
+    /// Partitions whose state does not belong to the group's offset.
+    mismatched: HashMap<TopicPartition, Mismatched>,
     /// Partitions that someone has paused, this worker's or not.
     paused: HashSet<TopicPartition>,
     /// A commit is under way that no further record may join: all is paused.
@@ -160,6 +166,7 @@ impl Worker {
             restoring: HashMap::new(),
             unsure: Vec::new(),
             awaiting: HashMap::new(),
+            mismatched: HashMap::new(),
             paused: HashSet::new(),
             halted: false,
             look_at: Instant::now(),

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 mod partition;
+mod topic_id;
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
@@ -18,6 +19,7 @@ use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
 pub use partition::{Arrival, Arrived, PartitionReader};
+pub use topic_id::topic_id;
 
 use super::sender::Sender;
 

@@ -8,7 +8,17 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::record::TopicPartition;
-use crate::task::{Position, Recorded};
+use crate::task::{Noted, Position, Recorded};
+
+/// What the group has committed of a partition.
+#[derive(Clone, Debug)]
+pub struct GroupOffset {
+    pub position: Position,
+    /// The versions that processed it last.
+    pub recorded: Recorded,
+    /// What it tells of state.
+    pub noted: Noted,
+}
 
 /// Up to where the group has committed each of `partitions`, and by which
 /// versions; those without an offset are left out. Asks for at most `patience`.
@@ -21,7 +31,7 @@ pub fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: impl IntoIterator<Item = TopicPartition>,
     patience: Duration,
-) -> Result<HashMap<TopicPartition, (Position, Recorded)>, KafkaError> {
+) -> Result<HashMap<TopicPartition, GroupOffset>, KafkaError> {
     let mut asked = TopicPartitionList::new();
     for id in partitions {
         asked.add_partition(&id.topic, id.partition);
@@ -35,7 +45,8 @@ pub fn committed<C: ConsumerContext>(
         if let Offset::Offset(next) = element.offset() {
             let id = TopicPartition::new(element.topic(), element.partition());
             let metadata = element.metadata();
-            committed.insert(id, (Position::committed(next, metadata), Recorded::committed(metadata)));
+            let (position, recorded) = (Position::committed(next, metadata), Recorded::committed(metadata));
+            committed.insert(id, GroupOffset { position, recorded, noted: Noted::of(metadata) });
         }
     }
     Ok(committed)

@@ -22,6 +22,11 @@ impl Worker {
             view.end = member.end(&awaiting.id.topic, awaiting.id.partition);
             views.insert(awaiting.id.clone(), view);
         }
+        for mismatched in self.mismatched.values() {
+            let mut view = self.view_of_mismatched(mismatched);
+            view.end = member.end(&mismatched.restoring.id.topic, mismatched.restoring.id.partition);
+            views.insert(mismatched.restoring.id.clone(), view);
+        }
         let mut stuck = 0;
         for task in self.tasks.values_mut() {
             let mut view = task.view(self.index);

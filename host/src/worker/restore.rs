@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::GroupOffset;
+use super::opening::{Opened, open_all};
+use crate::deploy::Who;
 use crate::record::TopicPartition;
 use crate::state::changelog::Progress;
-use crate::state::{At, Cache, OpenError, Opener, Standby, Stores};
-use crate::task::{Plan, Position, Recorded};
+use crate::state::{Decision, Held, OpenError, Opener, Standby, Stores};
+use crate::task::{Noted, Plan, Position, Recorded};
 
 /// Between two tries of something that did not answer.
 const BACKOFF: Duration = Duration::from_secs(1);
@@ -27,13 +30,33 @@ pub struct Restoring {
     pub pinned: bool,
     /// The versions that processed it last.
     pub recorded: Recorded,
+    /// What the offset's metadata tells of state.
+    pub noted: Noted,
+    /// What someone decided about state that does not belong to the offset.
+    pub decision: Option<(Decision, Who)>,
     pub progress: Arc<Progress>,
-    cancelled: Arc<AtomicBool>,
+    pub cancelled: Arc<AtomicBool>,
 }
 
 impl Restoring {
-    pub fn new(id: TopicPartition, position: Position, pinned: bool, recorded: Recorded) -> Restoring {
-        Restoring { id, position, pinned, recorded, progress: Arc::default(), cancelled: Arc::default() }
+    /// A partition that the group has committed.
+    pub fn committed(id: TopicPartition, group: GroupOffset) -> Restoring {
+        let GroupOffset { position, recorded, noted } = group;
+        Restoring { pinned: true, recorded, noted, ..Restoring::new(id, position) }
+    }
+
+    /// A partition that the group has committed nothing of: it begins at `position`.
+    pub fn new(id: TopicPartition, position: Position) -> Restoring {
+        Restoring {
+            id,
+            position,
+            pinned: false,
+            recorded: Recorded::default(),
+            noted: Noted::default(),
+            decision: None,
+            progress: Arc::default(),
+            cancelled: Arc::default(),
+        }
     }
 
     /// Nobody wants it any more.
@@ -51,11 +74,19 @@ impl Restoring {
 pub struct Unsure {
     pub restoring: Restoring,
     /// Why it cannot be opened there, if that was tried.
-    pub problem: Option<String>,
+    pub problem: Option<Unopened>,
 }
 
-/// A partition's caches, by pipeline and stage, or why only an operator can help.
-pub type Restored = (Restoring, Result<Vec<Vec<Cache>>, String>);
+/// Why only a person can help.
+pub enum Unopened {
+    /// The state cannot be read.
+    Impossible(String),
+    /// The state does not belong to the group's offset.
+    Mismatch(Held),
+}
+
+/// A partition's state, or why it is not opened.
+pub type Restored = (Restoring, Result<Opened, Unopened>);
 
 /// The thread that restores one worker's partitions, one after the other.
 pub struct Restorer {
@@ -117,14 +148,15 @@ fn restore(
     opener: &mut Opener,
     plans: &[Arc<Plan>],
     job: &Restoring,
-) -> Option<Result<Vec<Vec<Cache>>, String>> {
+) -> Option<Result<Opened, Unopened>> {
     loop {
         if job.is_cancelled() {
             return None;
         }
         match open_all(opener, plans, job) {
-            Ok(caches) => return Some(Ok(caches)),
-            Err(OpenError::Impossible(problem)) => return Some(Err(problem)),
+            Ok(opened) => return Some(Ok(opened)),
+            Err(OpenError::Impossible(problem)) => return Some(Err(Unopened::Impossible(problem))),
+            Err(OpenError::Mismatch(held)) => return Some(Err(Unopened::Mismatch(held))),
             Err(OpenError::Cancelled) => return None,
             Err(OpenError::NotYet(problem)) => {
                 tracing::warn!(worker, partition = %job.id, problem, "state is not restored yet; trying again");
@@ -136,14 +168,4 @@ fn restore(
             }
         }
     }
-}
-
-fn open_all(opener: &mut Opener, plans: &[Arc<Plan>], job: &Restoring) -> Result<Vec<Vec<Cache>>, OpenError> {
-    let of_source = plans.iter().filter(|plan| plan.source == job.id.topic);
-    let mut pipeline = |(index, plan): (usize, &Arc<Plan>)| {
-        let at = At { position: job.position.of_pipeline(index), pinned: job.pinned };
-        let mut cache = |stage: &Arc<_>| opener.cache(stage, job.id.partition, at, &job.progress, &job.cancelled);
-        plan.stages.iter().map(&mut cache).collect()
-    };
-    of_source.enumerate().map(&mut pipeline).collect()
 }

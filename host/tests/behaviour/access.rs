@@ -26,7 +26,7 @@ impl Ward {
 
     /// A host of `echo` at one of the broker's addresses.
     fn host(&self, servers: &str, properties: &[(&str, &str)]) -> Setup {
-        let setup = Setup::new().bootstrap(servers).host("start-timeout", "\"4s\"");
+        let setup = Setup::new().bootstrap(servers).host("start-timeout", "\"8s\"");
         let setup = setup.pipeline(Pipeline::new(&self.topic).stage(Stage::new("echo")));
         properties.iter().fold(setup, |setup, (property, value)| setup.kafka(property, value))
     }

@@ -8,7 +8,7 @@ use std::{env, fs};
 
 use serde_json::{Value, json};
 
-use crate::support::author::{command, path, text, told};
+use crate::support::author::{command, path, told};
 use crate::support::languages::tools;
 
 /// What its author types, up to a component that a host takes.
@@ -16,6 +16,8 @@ fn from_nothing_to_a_component(lang: &str, language: &str) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // As `npm install` leaves it in a folder above, and as an active venv is found.
     symlink(tools().join("npm/node_modules"), folder.path().join("node_modules")).expect("linked");
+    // Of another project, above this one.
+    fs::write(folder.path().join("go.work"), "go 1.25\n").expect("written");
     let others = env::split_paths(&env::var_os("PATH").expect("a path")).collect::<Vec<_>>();
     let programs = env::join_paths([tools().join("pip/venv/bin")].iter().chain(&others)).expect("a path");
     let author =
@@ -24,16 +26,21 @@ fn from_nothing_to_a_component(lang: &str, language: &str) {
     let dir = folder.path().join("ward-watch");
     let project = path(&dir);
     told(&author(&["new", "ward-watch", "--lang", lang, "--dir", project]), 0);
+    let hard = add_hard_records(&dir.join("cases"));
     let passed = told(&author(&["test", project]), 0);
-    assert!(passed.contains("5 records, 3 outputs, 1 failed, as expected"), "{passed}");
-
-    rejects_what_it_cannot_keep(&author, &dir);
+    let expected = format!("{} records, 4 outputs, {} failed, as expected", 6 + hard, 1 + hard);
+    assert!(passed.contains(&expected), "{passed}");
 
     let output = author(&["build", project, "--json"]);
     told(&output, 0);
     let built: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!((&built["plugin"], &built["language"]), (&"ward-watch".into(), &language.into()), "{built}");
     assert_eq!((&built["world"], &built["exports"]), (&"plugin".into(), &json!(["processor"])), "{built}");
+    if language != "python" {
+        let again = author(&["build", project, "--json"]);
+        let again: Value = serde_json::from_slice(&again.stdout).expect("JSON");
+        assert_eq!(again["digest"], built["digest"], "the same sources");
+    }
 
     let output = author(&["check", path(&dir.join("ward-watch.wasm")), "--json"]);
     told(&output, 0);
@@ -41,9 +48,9 @@ fn from_nothing_to_a_component(lang: &str, language: &str) {
     assert_eq!((&checked["fine"], &checked["digest"]), (&true.into(), &built["digest"]), "{checked}");
 }
 
-/// Records that are no location, or whose patient neither UTF-8 nor the cache can carry, and
-/// a large one that is one. After each failure a fresh instance would serve: a trap is told.
-fn rejects_what_it_cannot_keep(author: &dyn Fn(&[&str]) -> Output, dir: &Path) {
+/// Adds records to the project's case that are no location, or whose patient neither UTF-8
+/// nor the cache can carry, and a large one that is one; how many are to be rejected.
+fn add_hard_records(cases: &Path) -> usize {
     let with =
         |id: &str, lat: &str, more: &str| format!("1:{{\"patientId\":\"{id}\",\"lat\":{lat},\"lon\":2{more}}}\n");
     let bad = [
@@ -56,20 +63,22 @@ fn rejects_what_it_cannot_keep(author: &dyn Fn(&[&str]) -> Output, dir: &Path) {
         with("1", "91", ""),
         // {"patientId":"<0xff>","lat":1,"lon":2}
         "{\"key\":\"1\",\"valueBase64\":\"eyJwYXRpZW50SWQiOiL/IiwibGF0IjoxLCJsb24iOjJ9\"}\n".to_owned(),
-        format!("1:{}\n", "[".repeat(100_000)),
     ];
     let large = with("1", "1.5", &format!(",\"notes\":\"{}\"", "seen in the ward ".repeat(60_000)));
-    let records = dir.join("hard.jsonl");
-    fs::write(&records, bad.concat() + &large).expect("written");
-    let output = author(&["test", path(dir), "--records", path(&records)]);
-    told(&output, 0);
-    let shown: Vec<Value> =
-        text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    for (nth, line) in shown[..bad.len()].iter().enumerate() {
-        assert_eq!(line["failed"], "reject", "record {nth}: {line}");
-    }
-    assert_eq!(shown[bad.len()]["value"], "Patient 1, sighting 1, at (1.5, 2)", "{shown:?}");
-    fs::remove_file(records).expect("removed");
+    append(&cases.join("sightings.records.jsonl"), &(bad.concat() + &large));
+    let reason = "not a location: patientId, lat and lon are needed";
+    let rejected = json!({ "failed": "reject", "key": "1", "reason": reason, "stage": "ward-watch" });
+    let sighting = json!({ "key": "1", "value": "Patient 1, sighting 1, at (1.5, 2)" });
+    append(
+        &cases.join("sightings.expected.jsonl"),
+        &(format!("{rejected}\n").repeat(bad.len()) + &sighting.to_string()),
+    );
+    bad.len()
+}
+
+fn append(file: &Path, text: &str) {
+    let before = fs::read_to_string(file).expect("read");
+    fs::write(file, before + text).expect("written");
 }
 
 #[test]

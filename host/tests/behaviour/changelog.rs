@@ -195,7 +195,7 @@ fn the_last_entry_of_each_key_comes_back_with_all_its_parts() {
     assert_eq!(store.find("ключ"), Some(&full));
     assert_eq!(store.find("empty"), Some(&keyless));
     let bytes = 2 + 2 + 9 + 2 + 5 + 1 + 5;
-    assert_eq!(replayed, Replayed { end: 7, checkpoint: 7, ahead: Vec::new(), records: 7, bytes });
+    assert_eq!(replayed, Replayed { end: 7, checkpoint: 7, ahead: Vec::new(), furthest: 30, records: 7, bytes });
     assert_eq!(progress.remaining.load(Relaxed), 0);
     assert_eq!((progress.records.load(Relaxed), progress.bytes.load(Relaxed)), (7, bytes));
 }
@@ -214,7 +214,7 @@ fn an_empty_changelog_gives_nothing_at_once() {
     let mut store = MemoryStore::default();
     let since = Instant::now();
     let replayed = replayed(&whole(&topic, 0), &mut store).unwrap();
-    assert_eq!(replayed, Replayed { end: 0, checkpoint: 0, ahead: Vec::new(), records: 0, bytes: 0 });
+    assert_eq!(replayed, Replayed { end: 0, checkpoint: 0, ahead: Vec::new(), furthest: 0, records: 0, bytes: 0 });
     assert!(store.is_empty() && since.elapsed() < Duration::from_secs(10));
 }
 

@@ -124,7 +124,7 @@ fn a_component_for_another_world_is_refused() {
     plugin_refused(
         &plugin("no-processor"),
         &[
-            "it exports no `gregor:plugin/processor@1`, but gregor:plugin-test/greeter",
+            "it exports no `gregor:plugin/processor@1`, but `gregor:plugin-test/greeter",
             "build it for the world `plugin`",
         ],
     );

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use gregor::config::{Isolation, Limits};
+use gregor::files::OwnedFolder;
 use gregor::plugin::compiler::Bounds;
 use gregor::plugin::{CodeFolder, Compiler, Digest, Emitted, Engine, Failure, Instance, Outline, Scope, Version};
 use gregor::record::Record;
@@ -62,7 +63,10 @@ impl Stand {
         let bounds = Bounds { time: Duration::from_secs(600), memory: 8 << 30 };
         // Kept from run to run: the larger ones take seconds to compile.
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/guests/code");
-        let code = CodeFolder::open(dir, engine.clone(), Compiler { apart: false, bounds }).expect("a folder for code");
+        std::fs::create_dir_all(&dir).expect("a folder for code");
+        let dir = OwnedFolder::open(&dir.canonicalize().expect("a folder for code")).expect("a folder for code");
+        let code =
+            CodeFolder::open(&dir, engine.clone(), Compiler { apart: false, bounds }).expect("a folder for code");
         Stand { engine, code }
     }
 

@@ -42,6 +42,12 @@ impl Redis {
         Some(value)
     }
 
+    /// Deletes every key that begins with `prefix`.
+    pub fn delete_all(&mut self, prefix: &str) {
+        let script = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end return 1";
+        self.ask(&["EVAL", script, "0", &format!("{prefix}*")]);
+    }
+
     /// The first line of the answer to a command.
     fn ask(&mut self, words: &[&str]) -> String {
         let mut command = format!("*{}\r\n", words.len());

@@ -59,20 +59,33 @@ pub enum Cell {
     Quantile(Digest),
 }
 
-/// A double, whose infinities JSON has no word for.
+/// A double, whose infinities JSON has no word for: those are text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Option<f64>", into = "Option<f64>")]
+#[serde(from = "Written", into = "Written")]
 pub struct Real(pub f64);
 
-impl From<Option<f64>> for Real {
-    fn from(number: Option<f64>) -> Self {
-        Real(number.unwrap_or(f64::NAN))
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Finite(f64),
+    Other(String),
+}
+
+impl From<Written> for Real {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Finite(number) => Real(number),
+            Written::Other(text) => Real(text.parse().unwrap_or(f64::NAN)),
+        }
     }
 }
 
-impl From<Real> for Option<f64> {
+impl From<Real> for Written {
     fn from(Real(number): Real) -> Self {
-        number.is_finite().then_some(number)
+        match number.is_finite() {
+            true => Written::Finite(number),
+            false => Written::Other(number.to_string()),
+        }
     }
 }
 

@@ -89,14 +89,49 @@ fn raise(registers: &mut [u8], hash: u64) {
     *register = run.max(*register);
 }
 
-/// Flajolet's estimate, with linear counting while many registers are empty.
+/// Ertl's estimate ("New cardinality estimation algorithms for HyperLogLog sketches", 2017),
+/// which has no bias for few or many.
 fn estimate(registers: &[u8]) -> u64 {
     let number = REGISTERS as f64;
-    let sum: f64 = registers.iter().map(|register| (-f64::from(*register)).exp2()).sum();
-    let raw = 0.7213 / (1.0 + 1.079 / number) * number * number / sum;
-    let empty = registers.iter().filter(|register| **register == 0).count();
-    let counted = if raw <= 2.5 * number && empty > 0 { number * (number / empty as f64).ln() } else { raw };
-    counted.round() as u64
+    let longest = 64 - BITS as usize + 1;
+    let mut counts = vec![0.0_f64; longest + 1];
+    registers.iter().for_each(|register| counts[usize::from(*register).min(longest)] += 1.0);
+    let full = number * tau(1.0 - counts[longest] / number);
+    let sum = counts[1..longest].iter().rev().fold(full, |sum, count| 0.5 * (sum + count));
+    let sum = sum + number * sigma(counts[0] / number);
+    (number * number / (2.0 * std::f64::consts::LN_2 * sum)).round() as u64
+}
+
+fn sigma(share: f64) -> f64 {
+    if share >= 1.0 {
+        return f64::INFINITY;
+    }
+    let (mut power, mut weight, mut sum) = (share, 1.0, share);
+    loop {
+        power *= power;
+        let before = sum;
+        sum += power * weight;
+        weight *= 2.0;
+        if sum == before {
+            return sum;
+        }
+    }
+}
+
+fn tau(share: f64) -> f64 {
+    if share <= 0.0 || share >= 1.0 {
+        return 0.0;
+    }
+    let (mut root, mut weight, mut sum) = (share, 1.0, 1.0 - share);
+    loop {
+        root = root.sqrt();
+        let before = sum;
+        weight *= 0.5;
+        sum -= (1.0 - root) * (1.0 - root) * weight;
+        if sum == before {
+            return sum / 3.0;
+        }
+    }
 }
 
 /// FNV-1a, mixed so that every bit counts.

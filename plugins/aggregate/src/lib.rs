@@ -146,8 +146,8 @@ impl Plan {
             Added::Counted(results) => self.told(results),
             Added::Late => {
                 metrics::count("late_records", 1);
-                let to_topic = |topic: &String| record.forward().with_topic(Some(topic.clone()));
-                Ok(self.late_topic.iter().map(to_topic).collect())
+                let to_topic = |topic| record.forward().with_topic(Some(topic));
+                Ok(self.late_topic.clone().map(to_topic).into_iter().collect())
             }
         }
     }

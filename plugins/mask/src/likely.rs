@@ -43,11 +43,11 @@ pub fn list(record: Input) -> Result<Vec<Output>, Failure> {
     Ok(vec![Output::new(None, value.to_vec())])
 }
 
-fn field<'v>(path: String, looks: &str) -> Value<'v> {
-    Value::Object(vec![("field".into(), Value::text(path)), ("looksLike".into(), Value::text(looks.to_owned()))])
+fn field(path: String, looks: &'static str) -> Value<'static> {
+    Value::Object(vec![("field".into(), Value::text(path)), ("looksLike".into(), Value::text(looks))])
 }
 
-fn look(path: &str, name: Option<&str>, value: &Value<'_>, found: &mut Vec<Value<'_>>) {
+fn look(path: &str, name: Option<&str>, value: &Value<'_>, found: &mut Vec<Value<'static>>) {
     let looks = name.and_then(by_name);
     match value {
         Value::Object(members) => {
@@ -58,13 +58,13 @@ fn look(path: &str, name: Option<&str>, value: &Value<'_>, found: &mut Vec<Value
         Value::List(items) => {
             let before = found.len();
             items.iter().for_each(|item| look(&format!("{path}/*"), name, item, found));
-            let mut kept: Vec<Value<'_>> = Vec::new();
+            let mut kept: Vec<Value<'static>> = Vec::new();
             for field in found.drain(before..) {
                 if !kept.contains(&field) {
                     kept.push(field);
                 }
             }
-            found.extend(kept.into_iter().map(Value::into_owned));
+            found.extend(kept);
         }
         _ => found.extend(looks.or_else(|| by_value(value)).map(|looks| field(path.to_owned(), looks))),
     }

@@ -28,7 +28,7 @@ impl Tool {
             Tool::Produce => "org.apache.kafka.tools.ConsoleProducer",
             Tool::Consume => "org.apache.kafka.tools.consumer.ConsoleConsumer",
             Tool::Groups => "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-            Tool::Acls => "kafka.admin.AclCommand",
+            Tool::Acls => "org.apache.kafka.tools.AclCommand",
         }
     }
 

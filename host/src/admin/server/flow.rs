@@ -18,7 +18,7 @@ use crate::deploy::{Flowing, Refusal, SetBack, Who};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Which {
-    partition: Option<u32>,
+    pub partition: Option<u32>,
 }
 
 #[derive(Deserialize)]

@@ -14,8 +14,10 @@ use super::{From, Refusal, StageArgs, bar};
 use crate::cli::output::{Stdout, stdout};
 use crate::clock::wall_ms;
 use crate::partitioner;
-use crate::state::{Line, MAX_ENTRIES, Page, StateStore};
+use crate::state::{Line, MAX_ENTRIES, Page, StateStore, is_stamp};
 
+/// Nothing is here of partitions with records processed.
+const NONE: u8 = 1;
 /// Bytes of entries that are read at once.
 const PAGE_BYTES: usize = 1 << 20;
 
@@ -69,7 +71,11 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     target.finish(args.force)?;
     summary.tell(partitions, stopped.place());
-    Ok(ExitCode::SUCCESS)
+    for note in stopped.notes() {
+        eprintln!("note: {note}");
+    }
+    // An empty export of partitions with records processed is not all there was.
+    Ok(ExitCode::from(if summary.entries == 0 && !summary.missing.is_empty() { NONE } else { 0 }))
 }
 
 /// Writes a partition's living entries by their keys.
@@ -90,6 +96,9 @@ fn write(
         let Some((last, _)) = entries.last() else { return Ok(()) };
         let last = last.clone();
         for (key, entry) in entries {
+            if is_stamp(&key) {
+                continue;
+            }
             let belongs = entry.origin.record_key(&key).map(|key| partitioner::partition(key, partitions));
             summary.elsewhere += u64::from(belongs.is_some_and(|belongs| belongs != partition));
             summary.entries += 1;

@@ -9,13 +9,41 @@ use crate::cli::brokers::{ASK, Brokers};
 use crate::config::{Config, Start};
 use crate::error::HostError;
 use crate::state::At;
-use crate::task::Position;
+use crate::task::{Noted, Position};
 use crate::worker::{self, Quiet};
 
 pub struct Group<'a> {
     config: &'a Config,
     asking: BaseConsumer<Quiet>,
     brokers: Brokers<'a>,
+}
+
+/// Where the group is on a partition.
+#[derive(Clone, Debug)]
+pub struct Standpoint {
+    /// What it has committed, or where it would begin.
+    pub next: i64,
+    /// None where it has committed nothing.
+    pub metadata: Option<String>,
+}
+
+impl Standpoint {
+    pub fn is_pinned(&self) -> bool {
+        self.metadata.is_some()
+    }
+
+    pub fn position(&self) -> Position {
+        Position::committed(self.next, self.metadata.as_deref().unwrap_or_default())
+    }
+
+    pub fn noted(&self) -> Noted {
+        Noted::of(self.metadata.as_deref().unwrap_or_default())
+    }
+
+    /// As the pipeline with this index among those of the source has it.
+    pub fn at(&self, index: usize) -> At {
+        At { position: self.position().of_pipeline(index), pinned: self.is_pinned() }
+    }
 }
 
 impl Group<'_> {
@@ -71,24 +99,77 @@ impl Group<'_> {
         })
     }
 
-    /// Where the group has the pipeline with this index on each partition, or
-    /// would begin.
+    /// Where the group is on each partition, or would begin.
     ///
     /// # Errors
     /// When no broker answers.
-    pub fn positions(&self, source: &str, partitions: i32, start: Start, index: usize) -> Result<Vec<At>, HostError> {
+    pub fn positions(&self, source: &str, partitions: i32, start: Start) -> Result<Vec<Standpoint>, HostError> {
         let committed = self.committed(source, partitions)?;
         let position = |partition| {
             if let Some(element) = committed.find_partition(source, partition)
                 && let Offset::Offset(next) = element.offset()
             {
-                let position = Position::committed(next, element.metadata());
-                return Ok(At { position: position.of_pipeline(index), pinned: true });
+                return Ok(Standpoint { next, metadata: Some(element.metadata().to_owned()) });
             }
             let (low, high) = self.watermarks(source, partition)?;
-            Ok(At { position: if start == Start::Latest { high } else { low }, pinned: false })
+            Ok(Standpoint { next: if start == Start::Latest { high } else { low }, metadata: None })
         };
         (0..partitions).map(position).collect()
+    }
+
+    /// Commits these offsets with their metadata. Brokers take them from outside of
+    /// a group only while it is empty.
+    ///
+    /// # Errors
+    /// When the group has members, or no broker answers.
+    pub fn commit(&self, source: &str, offsets: &[(i32, i64, String)]) -> anyhow::Result<()> {
+        if self.members()? > 0 {
+            return Err(self.has_members().into());
+        }
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (partition, next, metadata) in offsets {
+            let mut element = list.add_partition(source, *partition);
+            element.set_offset(Offset::Offset(*next))?;
+            element.set_metadata(metadata);
+        }
+        self.send(&list)
+    }
+
+    fn send(&self, offsets: &TopicPartitionList) -> anyhow::Result<()> {
+        match self.asking.commit(offsets, CommitMode::Sync) {
+            Ok(()) => Ok(()),
+            Err(KafkaError::ConsumerCommit(
+                Code::UnknownMemberId | Code::IllegalGeneration | Code::RebalanceInProgress | Code::StaleMemberEpoch,
+            )) => Err(self.has_members().into()),
+            Err(error) => Err(self.brokers.unreachable(&error).into()),
+        }
+    }
+
+    /// The first offsets of a partition at or after a time, in milliseconds since
+    /// the Unix epoch; its end where there is none.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn at_time(&self, topic: &str, partition: i32, time: i64) -> Result<i64, HostError> {
+        let found = self.brokers.until(|| {
+            let mut asked = TopicPartitionList::with_capacity(1);
+            asked.add_partition_offset(topic, partition, Offset::Offset(time))?;
+            let found = self.asking.offsets_for_times(asked, ASK)?;
+            let element = found.find_partition(topic, partition);
+            element.map_or(Ok(Offset::End), |element| element.error().map(|()| element.offset()))
+        })?;
+        match found {
+            Offset::Offset(next) => Ok(next),
+            _ => Ok(self.watermarks(topic, partition)?.1),
+        }
+    }
+
+    /// The id of a topic, where the brokers tell it.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn topic_id(&self, topic: &str) -> Result<Option<String>, HostError> {
+        self.brokers.until(|| worker::topic_id(&self.asking, topic, ASK))
     }
 
     /// How many members the group has, as far as the brokers tell: of the newer
@@ -127,13 +208,7 @@ impl Group<'_> {
         if again.count() == 0 {
             return Ok(());
         }
-        match self.asking.commit(&again, CommitMode::Sync) {
-            Ok(()) => Ok(()),
-            Err(KafkaError::ConsumerCommit(
-                Code::UnknownMemberId | Code::IllegalGeneration | Code::RebalanceInProgress | Code::StaleMemberEpoch,
-            )) => Err(self.has_members().into()),
-            Err(error) => Err(self.brokers.unreachable(&error).into()),
-        }
+        self.send(&again)
     }
 
     /// That hosts still run.

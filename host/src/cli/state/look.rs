@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::stopped::Stopped;
-use super::{Chosen, From, NO_STATE, Refusal, StageArgs, bar, refused};
+use super::{Chosen, From, NO_STATE, Refusal, StageArgs, admin_of, bar, refused};
 use crate::cli::api::{Api, Failed, NOT_REACHABLE, printable};
 use crate::cli::output;
 use crate::clock::wall_ms;
@@ -217,27 +217,9 @@ struct Host<'a> {
 impl<'a> Host<'a> {
     /// `None` where the user names another place, or no address is known.
     fn of(chosen: &'a Chosen, place: &PlaceArgs) -> anyhow::Result<Option<Host<'a>>> {
-        let configured = chosen.config.host.admin.filter(|address| address.port() != 0);
-        let address = place.admin.clone().or_else(|| {
-            configured.map(|mut address| {
-                // A host that listens everywhere is reached at this machine too.
-                if address.ip().is_unspecified() {
-                    address.set_ip(if address.is_ipv4() {
-                        [127, 0, 0, 1].into()
-                    } else {
-                        std::net::Ipv6Addr::LOCALHOST.into()
-                    });
-                }
-                address.to_string()
-            })
-        });
-        match (place.from, address) {
-            (None | Some(From::Host), Some(address)) => {
-                let token = chosen.config.host.admin_token.as_ref().map(|token| token.expose().to_owned());
-                let remedy = "its `host.admin-token`, in the configuration or in GREGOR__HOST__ADMIN_TOKEN".to_owned();
-                let api = Api::new(&address, token, remedy).map_err(refused)?;
-                Ok(Some(Host { api, chosen }))
-            }
+        let known = matches!(place.from, None | Some(From::Host));
+        match (place.from, if known { admin_of(&chosen.config, place.admin.as_deref())? } else { None }) {
+            (_, Some(api)) => Ok(Some(Host { api, chosen })),
             (Some(From::Host), None) => {
                 Err(Refusal::usage("`host.admin` names no address to ask: name one with --admin".to_owned()).into())
             }
@@ -290,6 +272,9 @@ fn open(chosen: &Chosen, place: &PlaceArgs) -> anyhow::Result<Stores> {
         }
     }
     bar.finish_and_clear();
+    for note in stopped.notes() {
+        eprintln!("note: {note}");
+    }
     Ok(Stores { from: stopped.place(), opened })
 }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use super::group::Group;
+use super::group::{Group, Standpoint};
 use super::{Chosen, From, NO_STATE, Refusal};
 use crate::clock::wall_ms;
 use crate::config::Backend;
 use crate::state::changelog::{Progress, Reader, Replay};
-use crate::state::{At, DISK_FOLDER, Disk, MemoryStore, Redis, Standing, StateStore, StoreId};
+use crate::state::{DISK_FOLDER, Disk, Local, MemoryStore, Redis, Stamp, StateStore, StoreId};
 use crate::worker;
 
 /// How often a bar shows what is left to read.
@@ -26,7 +26,9 @@ pub struct Stopped<'a> {
     redis: Option<Redis>,
     reader: Option<Reader>,
     /// By partition.
-    positions: Vec<At>,
+    positions: Vec<Standpoint>,
+    /// Partitions whose state is not as of the group's offset, and what is so.
+    notes: Vec<String>,
 }
 
 impl<'a> Stopped<'a> {
@@ -78,8 +80,8 @@ impl<'a> Stopped<'a> {
             }
             false => None,
         };
-        let positions = group.positions(&chosen.source, partitions, chosen.start, chosen.index)?;
-        let mut stopped = Stopped { chosen, from, disk, redis, reader: None, positions };
+        let positions = group.positions(&chosen.source, partitions, chosen.start)?;
+        let mut stopped = Stopped { chosen, from, disk, redis, reader: None, positions, notes: Vec::new() };
         if let Some(topic) = stage.changelog.as_ref().filter(|_| stopped.from.contains(&From::Changelog)) {
             match group.partitions(topic)? {
                 // It may have been made before its source grew.
@@ -117,62 +119,100 @@ impl<'a> Stopped<'a> {
 
     /// Partitions of which the group has committed records.
     pub fn used(&self, partition: i32) -> bool {
-        self.positions[partition as usize].pinned
+        self.positions[partition as usize].is_pinned()
     }
 
-    /// The state of a partition as of what the group has committed; `None`
-    /// where there is nothing of it here.
+    /// What is to be said of the partitions that were opened: those whose state is
+    /// not as of the group's offset.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The state of a partition as of what the group has committed, or else as it
+    /// stands; `None` where there is nothing of it here.
     ///
     /// # Errors
-    /// When it cannot be read, or is not of the group's offsets.
+    /// When it cannot be read.
     pub fn open(&mut self, partition: i32, bar: &ProgressBar) -> anyhow::Result<Option<Box<dyn StateStore>>> {
         let stage = &self.chosen.stage;
         let id = StoreId { pipeline: stage.scope.pipeline.clone(), stage: stage.scope.stage.clone(), partition };
-        let at = self.positions[partition as usize];
+        let at = self.positions[partition as usize].at(self.chosen.index);
         bar.set_message(format!("partition {partition} of {}", self.positions.len()));
         if let Some(redis) = &self.redis {
-            // Where nothing is committed, nothing was kept.
-            let store = at.pinned.then(|| redis.store(&self.chosen.config.app, &id, at.position)).transpose()?;
-            return Ok(store.map(|store| Box::new(store) as Box<dyn StateStore>));
+            let app = &self.chosen.config.app;
+            let stood = redis.stood(app, &id)?;
+            let Some(stands) = stood.position else { return Ok(None) };
+            let belongs = stands == at.position || stood.ends.contains(&at.position);
+            let store = redis.store(app, &id, if belongs { at.position } else { stands })?;
+            self.note(partition, stood.stamp.as_ref(), belongs);
+            return Ok(Some(Box::new(store)));
         }
-        if let Some((disk, here)) = &self.disk
-            && here.contains(&partition)
-        {
-            let mut store = disk.store(&id, stage.state.hot_bytes, false)?;
-            match store.standing(at.position)? {
-                Standing::Whole => return Ok(Some(Box::new(store))),
-                Standing::Empty => {}
-                Standing::Behind(_) | Standing::Ahead(_) if self.reader.is_some() => {}
-                Standing::Behind(checkpoint) | Standing::Ahead(checkpoint) => {
-                    let problem = format!(
-                        "the local store of partition {partition} is as of offset {} of `{}`, and the group has committed \
-                         {}: another host has gone on with it, or the group's offsets were moved. Look there{}",
-                        checkpoint.position,
-                        self.chosen.source,
-                        at.position,
-                        if stage.changelog.is_some() { ", or with --from changelog" } else { "" }
-                    );
-                    return Err(Refusal { code: NO_STATE, problem }.into());
-                }
+        let tail = match (&self.reader, &stage.changelog) {
+            (Some(reader), Some(topic)) => Some(reader.tail(topic, partition, &AtomicBool::new(false))?),
+            _ => None,
+        };
+        let local = match &self.disk {
+            Some((disk, here)) if here.contains(&partition) => {
+                let mut store = disk.store(&id, stage.state.hot_bytes, false)?;
+                store.stood()?.filter(Local::is_whole).map(|local| (store, local))
+            }
+            _ => None,
+        };
+        if let Some((mut store, local)) = local {
+            let belongs = local.checkpoint.position == at.position || local.from == at.position;
+            let later = match (tail.as_ref().and_then(|tail| tail.stamp.as_ref()), &local.stamp) {
+                (Some(last), Some(local)) => !local.follows(last),
+                (Some(_), None) => true,
+                // Without a stamp, the one that belongs to the group's offset.
+                (None, _) => tail.as_ref().is_some_and(|tail| tail.records) && !belongs,
+            };
+            if belongs || !later {
+                store.standing(if belongs { at.position } else { local.checkpoint.position })?;
+                self.note(partition, local.stamp.as_ref(), belongs);
+                return Ok(Some(Box::new(store)));
             }
         }
-        match (&self.reader, &stage.changelog) {
-            (Some(reader), Some(topic)) => Ok(Some(Box::new(replay(reader, topic, partition, at, bar)?))),
-            _ => Ok(None),
+        let (Some(reader), Some(topic), Some(tail)) = (&self.reader, &stage.changelog, tail) else { return Ok(None) };
+        let known = self.positions[partition as usize].noted().ours;
+        let belongs = tail
+            .stamp
+            .as_ref()
+            .map_or(known, |stamp| known && stamp.fits(&self.positions[partition as usize].position()));
+        let stamped = tail.stamp.as_ref().map(|stamp| stamp.to.position().of_pipeline(self.chosen.index));
+        let read_to = if belongs { at.position } else { stamped.unwrap_or(i64::MAX) };
+        let mut store = replay(reader, topic, partition, read_to, bar)?;
+        let empty = store.is_empty() && tail.records && tail.stamp.is_none();
+        if empty {
+            store = replay(reader, topic, partition, i64::MAX, bar)?;
         }
+        self.note(partition, tail.stamp.as_ref(), belongs && !empty);
+        Ok(Some(Box::new(store)))
+    }
+
+    fn note(&mut self, partition: i32, stamp: Option<&Stamp>, belongs: bool) {
+        let Standpoint { next, .. } = self.positions[partition as usize];
+        let pinned = self.positions[partition as usize].is_pinned();
+        // Of one offset with the group, if its metadata was erased.
+        if belongs || stamp.is_some_and(|stamp| pinned && stamp.to.next == next) {
+            return;
+        }
+        let group =
+            if pinned { format!("the group has committed {next}") } else { "the group has committed none".into() };
+        let state = stamp.map_or("no known offset".to_owned(), |stamp| format!("offset {}", stamp.to.next));
+        self.notes.push(format!("partition {partition}: the state as it stands, as of {state}; {group}"));
     }
 }
 
-fn replay(reader: &Reader, topic: &str, partition: i32, at: At, bar: &ProgressBar) -> anyhow::Result<MemoryStore> {
+fn replay(
+    reader: &Reader,
+    topic: &str,
+    partition: i32,
+    position: i64,
+    bar: &ProgressBar,
+) -> anyhow::Result<MemoryStore> {
     let mut store = MemoryStore::default();
-    let replay = Replay {
-        topic,
-        partition,
-        checkpoint: None,
-        position: at.position,
-        delete_retention: Duration::MAX,
-        now: wall_ms(),
-    };
+    let replay =
+        Replay { topic, partition, checkpoint: None, position, delete_retention: Duration::MAX, now: wall_ms() };
     let progress = Progress::default();
     let replayed = std::thread::scope(|scope| {
         let (done, over) = crossbeam_channel::bounded::<()>(0);

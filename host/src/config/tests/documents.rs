@@ -70,6 +70,7 @@ fn every_key_of_the_example_is_read() {
                 hot_bytes: 8 << 20,
                 replication_factor: None,
                 standby: 0,
+                on_mismatch: OnMismatch::Hold,
             },
             topics: vec!["locations-by-ward".into(), "audit".into()],
             limits: Limits {
@@ -130,6 +131,7 @@ fn what_is_left_out_has_a_default() {
                 hot_bytes: 8 << 20,
                 replication_factor: None,
                 standby: 0,
+                on_mismatch: OnMismatch::Hold,
             },
             topics: vec![],
             limits: Limits {

@@ -4,6 +4,7 @@ use std::ops::Bound;
 
 use super::{Cache, CacheError, MAX_SCAN_BYTES, MAX_SCAN_ENTRIES};
 use crate::state::parked::Slot;
+use crate::state::stamp::is_stamp;
 use crate::state::store::{Entry, Key, Origin, Page, StateError};
 use crate::state::timers::{self, Domain, MAX_NAME, RESERVED_PREFIX, Timer, WATERMARK};
 
@@ -22,6 +23,9 @@ impl Cache {
             let Some((last, _)) = found.last() else { return Ok(()) };
             after = Some(last.clone());
             for (key, entry) in found {
+                if is_stamp(&key) {
+                    self.stamp_bytes = (key.len() + entry.value.len()) as u64;
+                }
                 if key == WATERMARK {
                     self.watermark = timers::time(&entry);
                     self.settled_watermark = self.watermark;
@@ -44,6 +48,10 @@ impl Cache {
         if !timers::is_reserved(key) {
             return self.store.put(key, entry);
         }
+        if is_stamp(key) {
+            self.stamp_bytes = (key.len() + entry.value.len()) as u64;
+            return self.store.put(key, entry);
+        }
         let (after, slot) = (timers::time(&entry), Slot::of(key, &entry));
         let (key, previous) = self.store.put(key, entry)?;
         self.timers.replace(&key, previous.as_ref().and_then(timers::time), after);
@@ -56,6 +64,9 @@ impl Cache {
         if let Some((key, entry)) = &removed
             && timers::is_reserved(key)
         {
+            if is_stamp(key) {
+                self.stamp_bytes = 0;
+            }
             self.timers.replace(key, timers::time(entry), None);
             self.quarantine.replace(key, Slot::of(key, entry), None);
         }

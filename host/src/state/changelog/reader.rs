@@ -13,13 +13,13 @@ use crate::state::StateStore;
 use crate::worker::{Arrival, PartitionReader, Quiet, reader_config};
 
 /// One question to the brokers.
-const ASK: Duration = Duration::from_secs(5);
+pub(super) const ASK: Duration = Duration::from_secs(5);
 /// How long brokers may be away before a replay that has not begun gives up.
 const AWAY: Duration = Duration::from_secs(30);
 /// A producer's `transaction.timeout.ms` where the user names none.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait for records: how soon a replay hears that it is cancelled.
-const TURN: Duration = Duration::from_millis(50);
+pub(super) const TURN: Duration = Duration::from_millis(50);
 /// How often a replay that gets nothing says so.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -27,9 +27,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// replays one after the other or, of different partitions, at once.
 pub struct Reader {
     /// Sees what transactions wrote once they are committed.
-    committed: BaseConsumer<Quiet>,
+    pub(super) committed: BaseConsumer<Quiet>,
     /// Asked for the end of what anyone wrote; reads nothing.
-    everything: BaseConsumer<Quiet>,
+    pub(super) everything: BaseConsumer<Quiet>,
     /// The longest wait for an open transaction.
     patience: Duration,
 }
@@ -102,10 +102,15 @@ impl Reader {
         Ok(loading.done())
     }
 
+    /// A partition's first offset, and the one after the last record that anyone wrote.
+    pub(super) fn written(&self, replay: &Replay<'_>, cancelled: &AtomicBool) -> Result<(i64, i64), ReplayError> {
+        watermarks(&self.everything, replay, cancelled)
+    }
+
     /// The changelog's first offset, and the one after the last record that
     /// anyone wrote, once everything before it is committed or aborted.
-    fn bounds(&self, replay: &Replay<'_>, cancelled: &AtomicBool) -> Result<(i64, i64), ReplayError> {
-        let (start, end) = watermarks(&self.everything, replay, cancelled)?;
+    pub(super) fn bounds(&self, replay: &Replay<'_>, cancelled: &AtomicBool) -> Result<(i64, i64), ReplayError> {
+        let (start, end) = self.written(replay, cancelled)?;
         let since = Instant::now();
         let mut wait = Duration::from_millis(10);
         loop {
@@ -186,7 +191,7 @@ fn watermarks(
     }
 }
 
-fn failed(replay: &Replay<'_>, from: i64, start: i64, end: i64, code: Code) -> ReplayError {
+pub(super) fn failed(replay: &Replay<'_>, from: i64, start: i64, end: i64, code: Code) -> ReplayError {
     let topic = replay.topic.to_owned();
     match code {
         Code::AutoOffsetReset | Code::OffsetOutOfRange => {
@@ -197,12 +202,12 @@ fn failed(replay: &Replay<'_>, from: i64, start: i64, end: i64, code: Code) -> R
     }
 }
 
-fn unavailable(replay: &Replay<'_>, error: &KafkaError) -> ReplayError {
+pub(super) fn unavailable(replay: &Replay<'_>, error: &KafkaError) -> ReplayError {
     let (topic, partition) = (replay.topic.to_owned(), replay.partition);
     ReplayError::Unavailable { topic, partition, reason: error.to_string() }
 }
 
-fn check(cancelled: &AtomicBool) -> Result<(), ReplayError> {
+pub(super) fn check(cancelled: &AtomicBool) -> Result<(), ReplayError> {
     if cancelled.load(Relaxed) { Err(ReplayError::Cancelled) } else { Ok(()) }
 }
 

@@ -28,6 +28,14 @@ pub struct Replay<'a> {
     pub now: u64,
 }
 
+impl<'a> Replay<'a> {
+    /// All that the partition holds, of whatever position.
+    pub fn all(topic: &'a str, partition: i32) -> Replay<'a> {
+        let (position, delete_retention) = (i64::MAX, Duration::MAX);
+        Replay { topic, partition, checkpoint: None, position, delete_retention, now: 0 }
+    }
+}
+
 /// How far a replay is, for whoever shows it.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -52,6 +60,8 @@ pub struct Replayed {
     /// changelog with the next commit: once the committed position has passed
     /// the ones left out, a later replay would take those for valid.
     pub ahead: Vec<String>,
+    /// The furthest position of an entry that was taken; 0 where none was.
+    pub furthest: i64,
     pub records: u64,
     /// Bytes of keys and values.
     pub bytes: u64,
@@ -95,6 +105,7 @@ pub(super) struct Loading<'a> {
     end: i64,
     /// The first record left out of each key that is ahead.
     ahead: HashMap<String, i64, foldhash::fast::RandomState>,
+    furthest: i64,
     records: u64,
     bytes: u64,
 }
@@ -107,7 +118,7 @@ impl<'a> Loading<'a> {
         range: std::ops::Range<i64>,
     ) -> Loading<'a> {
         let (next, end) = (range.start, range.end);
-        Loading { replay, progress, store, next, end, ahead: HashMap::default(), records: 0, bytes: 0 }
+        Loading { replay, progress, store, next, end, ahead: HashMap::default(), furthest: 0, records: 0, bytes: 0 }
     }
 
     pub fn take(&mut self, record: &Arrived<'_>) -> Result<(), ReplayError> {
@@ -123,6 +134,7 @@ impl<'a> Loading<'a> {
             self.ahead.entry(key.to_owned()).or_insert(offset);
             return Ok(());
         }
+        self.furthest = self.furthest.max(decoded.position);
         if !self.ahead.is_empty() {
             self.ahead.remove(key);
         }
@@ -141,7 +153,8 @@ impl<'a> Loading<'a> {
         let checkpoint = self.ahead.values().min().map_or(self.end, |first| *first);
         let mut ahead: Vec<String> = self.ahead.into_keys().collect();
         ahead.sort_unstable();
-        Replayed { end: self.end, checkpoint, ahead, records: self.records, bytes: self.bytes }
+        let (end, furthest) = (self.end, self.furthest);
+        Replayed { end, checkpoint, ahead, furthest, records: self.records, bytes: self.bytes }
     }
 }
 

@@ -12,7 +12,9 @@ use super::fault::damaged;
 use super::hot::Hot;
 use super::log::Log;
 use super::place::{self, Place};
+use crate::state::stamp::{STAMP, Stamp};
 use crate::state::store::{Checkpoint, Commit, Entry, Key, Page, StateError, StateStore};
+use crate::state::survey::Local;
 
 /// Entries, and their bytes, that `load` gathers for one record.
 const LOAD_ENTRIES: usize = 10_000;
@@ -109,6 +111,21 @@ impl DiskStore {
     /// Up to where it is whole.
     pub fn checkpoint(&self) -> Checkpoint {
         self.mark.checkpoint()
+    }
+
+    /// Where the store stands, before anything of it is settled; none where
+    /// nothing was ever written to it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stood(&mut self) -> Result<Option<Local>, StateError> {
+        if self.mark.number == 0 {
+            return Ok(None);
+        }
+        let Mark { from, .. } = self.mark;
+        let checkpoint = self.mark.checkpoint();
+        let stamp = self.get(STAMP)?.and_then(Stamp::read);
+        Ok(Some(Local { from, checkpoint, stamp }))
     }
 
     /// Compares the store with the group's committed offset, and settles what

@@ -61,7 +61,7 @@ impl Link {
             -1 => Err(StateError::Fenced),
             -2 => Err(StateError::Refused(format!(
                 "Redis at {} has lost the state under `{name}`: it came back without its data, or the keys were \
-                 deleted. Give Redis its data back, or restart the host to go on with an empty state",
+                 deleted",
                 self.redis.0.address
             ))),
             status => Ok(status),

@@ -1,5 +1,6 @@
 //! Opening a store: the next epoch, the prepared commit settled, the copy filled.
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashSet;
@@ -7,9 +8,10 @@ use redis::cmd;
 
 use super::link::{Link, evaluated};
 use super::script::{FORGET, OPEN};
-use super::{PART_BYTES, PART_CHANGES, Pending, Redis, RedisStore, note, promote};
+use super::{PART_BYTES, PART_CHANGES, Pending, Redis, RedisStood, RedisStore, note, promote};
 use crate::state::memory::MemoryStore;
-use crate::state::store::{Entry, StateError, StateStore, StoreId};
+use crate::state::stamp::{STAMP, Stamp};
+use crate::state::store::{Entry, Origin, StateError, StateStore, StoreId};
 
 /// What the keys of a store look like; another format is refused.
 const FORMAT: &str = "1";
@@ -18,10 +20,33 @@ const FORMAT: &str = "1";
 pub(super) fn open(redis: &Redis, app: &str, id: &StoreId, position: i64) -> Result<RedisStore, StateError> {
     let mut link = Link::new(redis.clone());
     link.check()?;
-    let name = format!("{app}:{}:{}:{}", id.pipeline, id.stage, id.partition);
+    let name = name(app, id);
     let epoch = settled(&mut link, &name, id, position)?;
     let copy = filled(&mut link, &name, &epoch, id)?;
     Ok(RedisStore { link, name, epoch, copy, pending: Pending::None, attempt: 0, loaded: Vec::new() })
+}
+
+/// As [`Redis::stood`].
+pub(super) fn stood(redis: &Redis, app: &str, id: &StoreId) -> Result<RedisStood, StateError> {
+    let mut link = Link::new(redis.clone());
+    link.check()?;
+    let name = name(app, id);
+    let fields: HashMap<String, String> = link.call(cmd("HGETALL").arg(&name))?;
+    let end = |list: &String| list.split_once(' ')?.1.parse::<i64>().ok();
+    let lists = || fields.iter().filter(|(field, _)| field.starts_with("list."));
+    // A promotion that has begun is decided.
+    let promoted = fields.get("promoting").and_then(|owner| end(fields.get(&format!("list.{owner}"))?));
+    let position = promoted.or_else(|| fields.get("position")?.parse().ok());
+    let ends = if promoted.is_some() { Vec::new() } else { lists().filter_map(|(_, list)| end(list)).collect() };
+    let stamp: Option<Vec<u8>> = link.call(cmd("GET").arg(format!("{name}:{STAMP}")))?;
+    // While a promotion is under way its stamp may be there already, or not yet.
+    let stamp = stamp.filter(|_| promoted.is_none());
+    let stamp = stamp.and_then(|value| Stamp::read(&Entry::durable(value, None, Origin::Null)));
+    Ok(RedisStood { position, ends, stamp })
+}
+
+fn name(app: &str, id: &StoreId) -> String {
+    format!("{app}:{}:{}:{}", id.pipeline, id.stage, id.partition)
 }
 
 /// Takes the next epoch and brings the store to `position`.
@@ -42,7 +67,7 @@ fn settled(link: &mut Link, name: &str, id: &StoreId, position: i64) -> Result<S
     if !owner.is_empty() {
         promote(link, name, &epoch, &owner, position)?;
     } else if stood.is_empty() {
-        tracing::info!(store = %id, position, "Redis holds nothing of this state: it begins empty");
+        tracing::info!(store = %id, position, "Redis holds nothing of this state; starting with empty state");
     }
     Ok(epoch)
 }

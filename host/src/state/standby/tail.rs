@@ -70,6 +70,13 @@ impl<'a> Tail<'a> {
         };
         let (store, next) = match stood {
             Some((store, checkpoint)) if fits(&checkpoint) => (store, checkpoint.changelog),
+            Some((store, checkpoint)) if !store.is_empty() && !(start..=end).contains(&checkpoint.changelog) => {
+                return Err(OpenError::NotYet(format!(
+                    "the local store needs offsets from {} of changelog `{}`, which holds {start} to {end}: it was made \
+                     anew or cut off, and the store, which may be all there is of the state, is left as it is",
+                    checkpoint.changelog, of.changelog
+                )));
+            }
             stood => {
                 drop(stood);
                 (empty()?, start)

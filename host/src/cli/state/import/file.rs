@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 
 use crate::cli::state::{NO_STATE, Refusal};
 use crate::partitioner;
-use crate::state::{Entry, Line, is_parked};
+use crate::state::{Entry, Line, is_parked, is_stamp};
 
 /// Longest key that a plugin can set, in bytes.
 const MAX_KEY: usize = 512;
@@ -114,6 +114,9 @@ pub fn check(mut lines: Lines, limits: &Limits<'_>, bar: &ProgressBar) -> anyhow
         if line.key.is_empty() || line.key.len() > MAX_KEY {
             return Err(lines.problem(&format!("its key has {} bytes, and keys have 1 to {MAX_KEY}", line.key.len())));
         }
+        if is_stamp(&line.key) {
+            return Err(lines.problem("its key is the host's own, of which an export holds nothing"));
+        }
         if line.partition < 0 {
             return Err(lines.problem("its partition is below 0"));
         }
@@ -200,6 +203,7 @@ mod tests {
             (GOOD.replace("\"s\"", "\"other\""), "not of this pipeline and stage"),
             (GOOD.replace("\"key\":\"21\"", "\"key\":\"\""), "its key has 0 bytes"),
             (GOOD.replace("\"v\"", "\"secret\""), "its value has 6 bytes, and the stage's `state.max-value` is 5"),
+            (GOOD.replace("\"key\":\"21\"", "\"key\":\"\u{10FFFF}s\""), "its key is the host's own"),
             (GOOD.replace("\"partition\":0", "\"partition\":-1"), "below 0"),
             (GOOD.replace("\"partition\":0", "\"partition\":\"secret\""), "no line of an export"),
             (GOOD[..40].to_owned(), "no line of an export"),

@@ -8,13 +8,14 @@ use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
 
-use crate::cli::state::group::Group;
+use crate::cli::state::group::{Group, Standpoint};
 use crate::cli::state::{Chosen, NO_STATE, Refusal};
 use crate::clock::wall_ms;
 use crate::config::Backend;
 use crate::state::changelog::{self, Changelog, HEADER, Wanted};
 use crate::state::{
-    At, Checkpoint, DISK_FOLDER, Disk, Entry, MAX_ENTRIES, Page, Redis, Standing, StateError, StateStore, StoreId,
+    At, Checkpoint, DISK_FOLDER, Disk, Entry, Ground, Log, MAX_ENTRIES, Page, Point, Redis, STAMP, Stamp, Standing,
+    StateError, StateStore, StoreId,
 };
 use crate::topics::SendBounds;
 use crate::worker::{self, Sender};
@@ -103,12 +104,14 @@ impl Target {
     /// When it holds entries, or cannot be opened.
     pub fn start(&self, chosen: &Chosen, group: &Group<'_>, partitions: i32) -> anyhow::Result<Filling> {
         match self {
-            Target::Changelog { topic, .. } => to_changelog(chosen, topic, partitions),
+            Target::Changelog { topic, .. } => to_changelog(chosen, group, topic, partitions),
             Target::Disk { replace } => {
-                let at = positions(chosen, group, partitions)?;
+                let points = positions(chosen, group, partitions)?;
+                let stamps = stamps(chosen, group, &points, None)?;
+                let at: Vec<At> = points.iter().map(|point| point.at(chosen.index)).collect();
                 let disk = Disk::open(&chosen.config.host.data_dir.join(DISK_FOLDER))?;
                 let open = |partition: i32, at: &At| empty_on_disk(chosen, &disk, partition, *at, *replace);
-                let stores = stores(at, open)?;
+                let stores = stores(at, stamps, open)?;
                 let (pipeline, stage) = (chosen.stage.scope.pipeline.clone(), chosen.stage.scope.stage.clone());
                 let done = move || disk.remember_partitions(&pipeline, &stage, partitions);
                 Ok(Filling::Stores { stores, done: Box::new(done) })
@@ -116,9 +119,11 @@ impl Target {
             Target::Redis { replace } => {
                 let Some(settings) = &chosen.config.redis else { return refuse("[redis] is missing".to_owned()) };
                 let redis = Redis::new(settings)?;
-                let at = positions(chosen, group, partitions)?;
+                let points = positions(chosen, group, partitions)?;
+                let stamps = stamps(chosen, group, &points, None)?;
+                let at: Vec<At> = points.iter().map(|point| point.at(chosen.index)).collect();
                 let open = |partition: i32, at: &At| empty_in_redis(chosen, &redis, partition, *at, *replace);
-                let stores = stores(at, open)?;
+                let stores = stores(at, stamps, open)?;
                 let (pipeline, stage) = (chosen.stage.scope.pipeline.clone(), chosen.stage.scope.stage.clone());
                 let app = chosen.config.app.clone();
                 let done = move || redis.remember_partitions(&app, &pipeline, &stage, partitions);
@@ -130,20 +135,46 @@ impl Target {
 
 /// Where the group is in each partition: committed from now on in all of them,
 /// so that hosts begin where the stores say.
-fn positions(chosen: &Chosen, group: &Group<'_>, partitions: i32) -> anyhow::Result<Vec<At>> {
-    let positions = group.positions(&chosen.source, partitions, chosen.start, chosen.index)?;
-    let new = (0..).zip(&positions).filter(|(_, at)| !at.pinned).map(|(partition, at)| (partition, at.position));
+fn positions(chosen: &Chosen, group: &Group<'_>, partitions: i32) -> anyhow::Result<Vec<Standpoint>> {
+    let positions = group.positions(&chosen.source, partitions, chosen.start)?;
+    let new = (0..).zip(&positions).filter(|(_, at)| !at.is_pinned()).map(|(partition, at)| (partition, at.next));
     group.pin(&chosen.source, partitions, &new.collect::<Vec<_>>())?;
     Ok(positions)
 }
 
+/// The stamps of what is imported: state as of what the group has committed.
+fn stamps(
+    chosen: &Chosen,
+    group: &Group<'_>,
+    positions: &[Standpoint],
+    log: Option<&str>,
+) -> anyhow::Result<Vec<Stamp>> {
+    let source = group.topic_id(&chosen.source)?;
+    let id = log.map(|topic| group.topic_id(topic)).transpose()?;
+    let stamp = |(partition, at): (i32, &Standpoint)| {
+        let log = match (log, &id) {
+            (Some(topic), Some(id)) => Some(Log { id: id.clone(), start: group.watermarks(topic, partition)?.0 }),
+            _ => None,
+        };
+        let ground = Ground { epoch: 0, source: source.clone(), log };
+        let metadata = Some(at.metadata.clone().unwrap_or_default());
+        Ok(Stamp::new(ground, None, Point { next: at.next, metadata }))
+    };
+    (0..).zip(positions).map(stamp).collect()
+}
+
 fn stores(
     positions: Vec<At>,
+    stamps: Vec<Stamp>,
     open: impl Fn(i32, &At) -> anyhow::Result<Box<dyn StateStore>>,
 ) -> anyhow::Result<Vec<(Box<dyn StateStore>, At)>> {
     // All are looked at before the first is written.
     let opened: anyhow::Result<Vec<_>> = (0..).zip(&positions).map(|(partition, at)| open(partition, at)).collect();
-    Ok(opened?.into_iter().zip(positions).collect())
+    let mut opened = opened?;
+    for (store, stamp) in opened.iter_mut().zip(stamps) {
+        store.load(STAMP, Some(stamp.entry(0)))?;
+    }
+    Ok(opened.into_iter().zip(positions).collect())
 }
 
 fn id(chosen: &Chosen, partition: i32) -> StoreId {
@@ -183,8 +214,12 @@ fn empty_in_redis(
     at: At,
     replace: bool,
 ) -> anyhow::Result<Box<dyn StateStore>> {
-    let mut store = redis.store(&chosen.config.app, &id(chosen, partition), at.position)?;
-    if !store.is_empty() && !replace {
+    let (app, id) = (&chosen.config.app, id(chosen, partition));
+    // As it stands: of whatever position, what is there is to go or to stay.
+    let stands = redis.stood(app, &id)?.position;
+    let mut store = redis.store(app, &id, stands.unwrap_or(at.position))?;
+    let stamped = u64::from(store.get(STAMP)?.is_some());
+    if store.len() > stamped && !replace {
         return occupied(partition, "Redis");
     }
     loop {
@@ -197,7 +232,7 @@ fn empty_in_redis(
     }
 }
 
-fn to_changelog(chosen: &Chosen, topic: &str, partitions: i32) -> anyhow::Result<Filling> {
+fn to_changelog(chosen: &Chosen, group: &Group<'_>, topic: &str, partitions: i32) -> anyhow::Result<Filling> {
     let (scope, state) = (&chosen.stage.scope, &chosen.stage.state);
     forget_local(chosen)?;
     let wanted = Wanted {
@@ -221,7 +256,12 @@ fn to_changelog(chosen: &Chosen, topic: &str, partitions: i32) -> anyhow::Result
         .set("delivery.report.only.error", "true");
     client.remove("transactional.id");
     let sender = worker::new_sender(&client).context("the Kafka client")?;
-    Ok(Filling::Changelog { sender, topic: topic.to_owned() })
+    let points = positions(chosen, group, partitions)?;
+    let mut filling = Filling::Changelog { sender, topic: topic.to_owned() };
+    for (partition, stamp) in (0..).zip(stamps(chosen, group, &points, Some(topic))?) {
+        filling.put(partition, STAMP, stamp.entry(0))?;
+    }
+    Ok(filling)
 }
 
 /// Removes this machine's stores of a stage with a changelog: they are whole by

@@ -1,0 +1,72 @@
+//! The stamps of a task's state: where the group is before and after a commit.
+
+use std::sync::Arc;
+
+use super::{Noted, Plan, Position, Recorded, Task};
+use crate::state::{Point, StateError};
+
+/// What a task tells of its state with each commit.
+#[derive(Default)]
+pub(super) struct Stamps {
+    /// Of the metadata: the stages that stamp their state, and the host.
+    words: Option<String>,
+    /// Someone has decided what becomes of the state, and no commit has told yet:
+    /// what the group has committed is no place of this state's.
+    decided: bool,
+}
+
+impl Stamps {
+    pub fn of<'a>(plans: impl Iterator<Item = &'a Arc<Plan>> + Clone) -> Stamps {
+        let host = plans.clone().next().map_or("", |plan| plan.host.as_str());
+        let durable = plans.flat_map(|plan| &plan.stages).filter(|stage| stage.is_durable());
+        Stamps { words: Noted::words(durable.map(|stage| stage.tag.as_str()), host), decided: false }
+    }
+
+    /// The words of the metadata, beside the one that names versions.
+    pub fn words(&self, versions: Option<String>) -> Option<String> {
+        match (versions, &self.words) {
+            (Some(versions), Some(words)) => Some(format!("{versions} {words}")),
+            (versions, words) => versions.or_else(|| words.clone()),
+        }
+    }
+
+    pub fn finish(&mut self) {
+        self.decided = false;
+    }
+}
+
+impl Task {
+    /// The task as it goes on from `position` with the state of `recorded`: so
+    /// someone decided, as the state did not belong to what the group has committed.
+    pub fn decided(mut self, position: Position) -> Task {
+        self.position = position;
+        self.stamps.decided = true;
+        self
+    }
+
+    /// The group has committed where the task begins.
+    pub fn pin(&mut self) {
+        self.pinned = true;
+    }
+
+    /// The metadata of the offset where the task begins, before its state has
+    /// stamps: ours, without the words that tell of those.
+    pub fn metadata_of_start(&self) -> String {
+        self.committed.metadata(self.next_versions().word())
+    }
+
+    /// Puts a stamp among the entries of each stage whose state is durable, for
+    /// the commit of this interval.
+    pub(super) fn stamp(&mut self) -> Result<(), StateError> {
+        if self.stamps.words.is_none() {
+            return Ok(());
+        }
+        let point = |position: Position, recorded: &Recorded, pinned: bool| Point {
+            next: position.next,
+            metadata: pinned.then(|| position.metadata(recorded.word())),
+        };
+        let from = (!self.stamps.decided).then(|| point(self.committed, self.recorded(), self.pinned));
+        let to = point(self.position, self.next_versions(), true);
+        self.stages_mut().try_for_each(|stage| stage.cache.stamp(from.as_ref(), &to))
+    }
+}
