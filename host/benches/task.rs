@@ -58,7 +58,7 @@ fn round(plugin: &str, records: usize) -> Result<f64> {
         worker: "bench/0".into(),
         exactly_once: false,
     };
-    let limits = CacheLimits { bytes: u64::MAX, value: u64::MAX };
+    let limits = CacheLimits { bytes: u64::MAX, value: u64::MAX, call: u64::MAX };
     let cache = Cache::new(Box::new(MemoryStore::default()), limits, plan.stages[0].origins);
     let mut task = Task::new(
         TopicPartition::new("source", 0),

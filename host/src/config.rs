@@ -215,11 +215,26 @@ pub struct Pipeline {
     /// Without a record for so long, a partition's event time goes on by the
     /// clock: 100 ms to 24 h. Default: it stands still.
     pub idle_timeout: Option<Duration>,
+    /// How far past the host's clock a record's timestamp may be: 0 to 366 days.
+    /// Default: 10 min.
+    pub max_future: Duration,
+    /// What becomes of a record that is past it. Default: clamp.
+    pub future: FutureRecords,
     /// What is parked of a partition at most.
     pub quarantine: Quarantine,
     /// The plugins each record goes through, in order. At least one; names
     /// are unique in the pipeline.
     pub stages: Vec<Stage>,
+}
+
+/// What becomes of a record whose timestamp is past the host's clock by more than
+/// `max_future`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FutureRecords {
+    /// It is processed, and moves event time no further than to the clock and `max_future`.
+    Clamp,
+    /// It fails, by the policy of the first stage, and moves event time nowhere.
+    Fail,
 }
 
 /// Bounds of what stages with `on-failure = "quarantine"` park of a partition.

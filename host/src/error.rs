@@ -50,6 +50,10 @@ pub enum HostError {
         "{role} topic `{topic}` does not exist at {servers}: create it, for instance with `kafka-topics.sh --bootstrap-server {servers} --create --topic {topic} --partitions 6`"
     )]
     MissingTopic { role: &'static str, topic: String, servers: String },
+    #[error(
+        "dead-letter topic `{topic}` takes batches of {limit} bytes at most. A dead letter without its record needs up to {least}. Raise `max.message.bytes` of that topic to {least} or more."
+    )]
+    SmallDeadLetters { topic: String, limit: u64, least: u64 },
     #[error("the Kafka client refused its configuration: {0}")]
     Client(KafkaError),
     #[error("plugin `{plugin}`: {path} {problem}")]
@@ -78,6 +82,10 @@ pub enum HostError {
         "the workers did not end within {0:?} (`host.shutdown-timeout`); what they had not committed is processed again"
     )]
     ShutdownTimeout(Duration),
+    #[error(
+        "the bounded run cannot reach its end: {0}. Everything else is processed and committed. See to the cause, then run it again."
+    )]
+    Blocked(String),
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
     #[error("{0}")]
@@ -93,7 +101,8 @@ impl From<crate::state::changelog::ChangelogError> for HostError {
 }
 
 impl HostError {
-    /// The process's exit code: 1 it could not go on, 2 configuration, 3 Kafka, 4 plugin.
+    /// The process's exit code: 1 it could not go on, 2 configuration, 3 Kafka, 4 plugin,
+    /// 6 a bounded run that partitions keep from its end.
     pub fn exit_code(&self) -> u8 {
         match self {
             HostError::Config(_) | HostError::Worker { error: WorkerError::TransactionTimeout { .. }, .. } => 2,
@@ -106,8 +115,10 @@ impl HostError {
             | HostError::Denied { .. }
             | HostError::NotGranted { .. }
             | HostError::MissingTopic { .. }
+            | HostError::SmallDeadLetters { .. }
             | HostError::Client(_) => 3,
             HostError::PluginFile { .. } | HostError::PluginRefused { .. } => 4,
+            HostError::Blocked(_) => 6,
             _ => 1,
         }
     }

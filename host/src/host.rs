@@ -1,6 +1,7 @@
 //! One host: starts the workers, the watch over plugins and the admin server,
 //! and ends them.
 
+mod bounded;
 mod options;
 
 use std::net::SocketAddr;
@@ -12,7 +13,6 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, Sender};
 use hashbrown::HashMap;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Runtime;
 
 use crate::admin::{Admin, DeployAccess, Health, Metrics, StateAccess, Status, Views};
@@ -26,9 +26,10 @@ use crate::plugin::{CodeFolder, Engine};
 use crate::record::TopicPartition;
 use crate::redrive::{Follower, Requests};
 use crate::state::{Copies, Standby, Stores};
-use crate::task::{Context, PartitionState, Plan, Standings, Versions};
+use crate::task::{Context, Plan, Standings, Versions};
 use crate::topics::{self, Facts, Topics};
 use crate::worker::{self, Command, Member, Shared, Worker};
+use bounded::BoundedRun;
 
 pub use options::{Begin, Options};
 
@@ -250,8 +251,12 @@ impl Host {
     /// Waits until `stop` says something, a bounded run is done, or a worker ends.
     ///
     /// # Errors
-    /// When a worker could not go on.
+    /// When a worker could not go on, or partitions keep a bounded run from its end.
     pub fn wait(&self, stop: &Receiver<()>) -> Result<End, HostError> {
+        let mut bounded = match (&self.shared.bounds, &self.probe) {
+            (Some(bounds), Some(probe)) => Some(BoundedRun::new(bounds, probe, &self.shared)),
+            _ => None,
+        };
         loop {
             crossbeam_channel::select! {
                 recv(stop) -> _ => return Ok(End::Asked),
@@ -259,32 +264,13 @@ impl Host {
                     Ok((worker, Err(error))) => return Err(HostError::Worker { worker, error }),
                     Ok((_, Ok(()))) | Err(_) => return Ok(End::Asked),
                 },
-                default(BOUNDED_LOOK) => if self.bound_reached() {
+                default(BOUNDED_LOOK) => if let Some(run) = &mut bounded
+                    && run.has_ended()?
+                {
                     return Ok(End::Bounded);
                 }
             }
         }
-    }
-
-    /// Whether the group, other hosts included, has committed up to every bound,
-    /// and nothing that is parked is on its way here.
-    fn bound_reached(&self) -> bool {
-        let (Some(bounds), Some(probe)) = (&self.shared.bounds, &self.probe) else { return false };
-        let mut asked = TopicPartitionList::with_capacity(bounds.len());
-        for id in bounds.keys() {
-            asked.add_partition(&id.topic, id.partition);
-        }
-        let Ok(committed) = probe.committed_offsets(asked, Duration::from_secs(5)) else { return false };
-        let reached = committed.elements().iter().all(|element| {
-            let id = TopicPartition::new(element.topic(), element.partition());
-            let end = bounds.get(&id).copied().unwrap_or_default();
-            matches!(element.offset(), Offset::Offset(offset) if offset >= end)
-        });
-        // Offsets say nothing of what is parked: that is released once its partition
-        // is open here, which takes a member of the group.
-        let Shared { health, views, .. } = &*self.shared;
-        let opening = || views.iter().any(|view| view.state == PartitionState::Restoring || view.releasing);
-        reached && health.joined_all() && !opening()
     }
 
     /// Lets every worker finish its record, commit and leave the group.

@@ -117,6 +117,8 @@ const ASK: Duration = Duration::from_secs(5);
 const MISSING_PATIENCE: Duration = Duration::from_secs(3);
 /// A topic's `max.message.bytes` where the brokers do not tell: Kafka's default.
 const DEFAULT_MAX_BATCH_BYTES: u64 = 1_048_588;
+/// The largest dead letter without its record: names, position, reason, sizes, hash.
+const TRUNCATED_LETTER_BYTES: u64 = 4 << 10;
 /// The largest output, in bytes, that is tried where the brokers do not tell.
 const LARGEST_UNKNOWN: u64 = 16 << 20;
 
@@ -128,6 +130,7 @@ const LARGEST_UNKNOWN: u64 = 16 << 20;
 /// `host.start-timeout`, or what keeps brokers from answering;
 /// [`HostError::MissingTopic`] when a topic does not exist by then, and
 /// [`HostError::Denied`] when this principal may not see it.
+/// [`HostError::SmallDeadLetters`] when one cannot take dead letters.
 pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Changelog>), HostError> {
     let client = worker::base_config(config);
     let asking: BaseConsumer = client.create().map_err(HostError::Client)?;
@@ -163,7 +166,27 @@ pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Cha
         let kept = Topic::new(changelog.topic.as_str(), 0, changelog.max_batch_bytes);
         Topic { largest_output: bounds.largest(changelog.max_batch_bytes), ..kept }
     });
-    Ok((named.chain(kept).collect(), changelogs))
+    let topics: Topics = named.chain(kept).collect();
+    plans.iter().try_for_each(|plan| check_dead_letters(plan, &topics))?;
+    Ok((topics, changelogs))
+}
+
+/// Whether a pipeline's dead letters get through and last.
+fn check_dead_letters(plan: &Plan, topics: &Topics) -> Result<(), HostError> {
+    let Some(topic) = plan.dead_letter.as_ref().and_then(|topic| topics.get(topic)) else { return Ok(()) };
+    if topic.max_batch_bytes < TRUNCATED_LETTER_BYTES {
+        let (topic, limit) = (topic.name.to_string(), topic.max_batch_bytes);
+        return Err(HostError::SmallDeadLetters { topic, limit, least: TRUNCATED_LETTER_BYTES });
+    }
+    if topic.compacted {
+        tracing::warn!(
+            pipeline = plan.name,
+            topic = %topic.name,
+            "the dead-letter topic is compacted: each dead letter gets a key of its own there, so that none replaces \
+             another. The record's key is in the header gregor-key",
+        );
+    }
+    Ok(())
 }
 
 /// The changelogs that stages keep, with as many partitions as their sources.

@@ -20,6 +20,8 @@ mod bounded;
 mod broker_faults;
 #[path = "behaviour/cache.rs"]
 mod cache;
+#[path = "behaviour/call_budget.rs"]
+mod call_budget;
 #[path = "behaviour/capsules.rs"]
 mod capsules;
 #[path = "behaviour/changelog.rs"]
@@ -47,6 +49,8 @@ mod development;
 mod exactly_once;
 #[path = "behaviour/flink.rs"]
 mod flink;
+#[path = "behaviour/future_records.rs"]
+mod future_records;
 #[path = "behaviour/fuzz.rs"]
 mod fuzz;
 #[path = "behaviour/geofence.rs"]
@@ -77,6 +81,8 @@ mod kills;
 mod languages;
 #[path = "behaviour/large_state.rs"]
 mod large_state;
+#[path = "behaviour/letters_that_last.rs"]
+mod letters_that_last;
 #[path = "behaviour/membership.rs"]
 mod membership;
 #[path = "behaviour/migration.rs"]

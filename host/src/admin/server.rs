@@ -13,6 +13,7 @@
 //! | `POST /api/v1/plugins/{plugin}` | deploys the component in the body; only where there is a token |
 //! | `POST /api/v1/plugins/{plugin}/rollback` | brings an earlier version back; only where there is a token |
 //! | `POST /api/v1/pipelines/{pipeline}/pause`, `/resume` | its partitions, or one, wait or go on; only where there is a token |
+//! | `POST /api/v1/pipelines/{pipeline}/watermark` | its event time is set back; only where there is a token |
 //! | `POST /api/v1/pipelines/{pipeline}/state/keep`, `/reset`, `/restore` | what becomes of state held as `state-mismatch`; only where there is a token |
 //! | `GET /api/v1/state/{pipeline}/{stage}` | entries of a stage's state; only where there is a token |
 //!
@@ -75,6 +76,9 @@ POST /api/v1/pipelines/{pipeline}/pause?partition=N
 POST /api/v1/pipelines/{pipeline}/resume?partition=N
                         its source's partitions, or one, wait or go on; only
                         where there is a token
+POST /api/v1/pipelines/{pipeline}/watermark?to=MS&partition=N
+                        sets its event time back, in milliseconds since the
+                        Unix epoch; only where there is a token
 POST /api/v1/pipelines/{pipeline}/state/keep?partition=N
 POST /api/v1/pipelines/{pipeline}/state/reset?partition=N
 POST /api/v1/pipelines/{pipeline}/state/restore?partition=N
@@ -133,9 +137,9 @@ fn router(token: Option<Secret>, names: Names, status: Arc<Status>) -> Router {
         Some(_) => (get(state::state), get(plugins::plugin).post(plugins::deploy), post(plugins::roll_back)),
         None => (get(state::closed), get(plugins::plugin).post(plugins::closed), post(plugins::closed)),
     };
-    let (pause, resume) = match token {
-        Some(_) => (post(flow::pause), post(flow::resume)),
-        None => (post(plugins::closed), post(plugins::closed)),
+    let (pause, resume, watermark) = match token {
+        Some(_) => (post(flow::pause), post(flow::resume), post(flow::watermark)),
+        None => (post(plugins::closed), post(plugins::closed), post(plugins::closed)),
     };
     let settle = match token {
         Some(_) => post(settle::settle),
@@ -151,6 +155,7 @@ fn router(token: Option<Secret>, names: Names, status: Arc<Status>) -> Router {
         .route("/api/v1/plugins/{plugin}/rollback", rollback.fallback(only("POST")))
         .route("/api/v1/pipelines/{pipeline}/pause", pause.fallback(only("POST")))
         .route("/api/v1/pipelines/{pipeline}/resume", resume.fallback(only("POST")))
+        .route("/api/v1/pipelines/{pipeline}/watermark", watermark.fallback(only("POST")))
         .route("/api/v1/pipelines/{pipeline}/state/{decision}", settle.fallback(only("POST")))
         .route("/api/v1/state/{pipeline}/{stage}", state)
         .fallback(no_route)

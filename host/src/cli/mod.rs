@@ -94,7 +94,8 @@ Examples:
   gregor status
 
 Exit codes: 0 done; 1 it could not go on; 2 usage or configuration; 3 Kafka is
-not reachable or a topic is missing; 4 a plugin is missing or refused.";
+not reachable or a topic is missing; 4 a plugin is missing or refused; 6 a bounded run
+that held partitions keep from its end.";
 
 /// Where the configuration is.
 #[derive(clap::Args)]

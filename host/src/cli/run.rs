@@ -15,7 +15,8 @@ use crate::host::{Begin, End, Host, Options};
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Process up to the end offsets found at start, commit and exit with 0
+    /// Process up to the end offsets found at start, commit and exit with 0, or with 6
+    /// where a held partition keeps it from that
     #[arg(long)]
     bounded: bool,
 }

@@ -7,6 +7,7 @@ pub(super) mod group;
 mod import;
 mod look;
 mod stopped;
+mod watermark;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
@@ -45,6 +46,15 @@ pub enum StateCommand {
         after_help = "Example: gregor state import locations last-location --input last-location.jsonl --dry-run"
     )]
     Import(import::ImportArgs),
+    /// Set a pipeline's event time back on a running host, after a record moved it too far
+    ///
+    /// Timers that have fired do not fire again. Records after that time are no longer
+    /// late. It is for the partitions that this host has. Needs the host's token.
+    ///
+    /// Exit codes: 0 done; 1 the host answered with an error; 2 it wants a token;
+    /// 3 it cannot be reached.
+    #[command(after_help = "Example: gregor state watermark locations --partition 3 --to now")]
+    Watermark(watermark::WatermarkArgs),
     /// Continue with the state as it is, where it does not belong to the group's offset
     #[command(after_help = DECISION)]
     Keep(decide::DecideArgs),
@@ -163,6 +173,7 @@ pub fn run(command: StateCommand) -> ExitCode {
         StateCommand::Scan(args) => look::scan(&args),
         StateCommand::Export(args) => export::run(&args),
         StateCommand::Import(args) => import::run(&args),
+        StateCommand::Watermark(args) => watermark::run(&args),
         StateCommand::Keep(args) => decide::run(&args, Decision::Keep),
         StateCommand::Reset(args) => decide::run(&args, Decision::Reset),
         StateCommand::Restore(args) => decide::run(&args, Decision::Restore),

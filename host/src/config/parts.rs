@@ -9,9 +9,9 @@ use super::kind::{self, boolean, choice, whole};
 use super::quantity::{STAGE_MEMORY, duration, percent, size};
 use super::read::{self, Reader};
 use super::{
-    Backend, Config, Delivery, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure, OnMismatch,
-    Pipeline, Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka,
-    machine, risk,
+    Backend, Config, Delivery, FutureRecords, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure,
+    OnMismatch, Pipeline, Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check,
+    kafka, machine, risk,
 };
 
 const KIB: u64 = 1 << 10;
@@ -19,6 +19,7 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -124,6 +125,7 @@ fn redis(r: &mut Reader<'_>, dir: &Path, insecure: bool) -> Option<Redis> {
 
 fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
     const STARTS: &[(&str, Start)] = &[("earliest", Start::Earliest), ("latest", Start::Latest)];
+    const FUTURES: &[(&str, FutureRecords)] = &[("clamp", FutureRecords::Clamp), ("fail", FutureRecords::Fail)];
     let name = r.required("name", kind::name, "add name = \"...\"");
     let source = r.required("source", kind::topic, "add source = \"...\", the topic to read");
     let source = source.unwrap_or_default();
@@ -142,6 +144,8 @@ fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
         provenance: r.get("provenance", boolean).unwrap_or(false),
         max_out_of_orderness: r.get("max-out-of-orderness", duration(Duration::ZERO..=DAY)).unwrap_or(Duration::ZERO),
         idle_timeout: r.get("idle-timeout", duration(ms(100)..=DAY)),
+        max_future: r.get("max-future", duration(Duration::ZERO..=YEAR)).unwrap_or(s(600)),
+        future: r.get("future", choice(FUTURES)).unwrap_or(FutureRecords::Clamp),
         quarantine: r.table("quarantine", quarantine),
         stages,
         source,
@@ -177,12 +181,13 @@ fn stage(r: &mut Reader<'_>, before: &[Stage], source: &str, dead_letter: bool) 
     let plugin = r.required("plugin", kind::name, "add plugin = \"...\", its file's name without .wasm");
     let plugin = plugin.unwrap_or_default();
     let policy = if dead_letter { OnFailure::DeadLetter } else { OnFailure::Hold };
+    let kept = r.table("state", state);
     let stage = Stage {
         name: r.get("name", kind::name).unwrap_or_else(|| plugin.clone()),
         plugin,
-        state: r.table("state", state),
+        limits: limits(r, kept.max_value),
+        state: kept,
         topics: r.list("topics", kind::topic),
-        limits: limits(r),
         isolation: r.get("isolation", choice(ISOLATIONS)).unwrap_or(Isolation::Task),
         on_failure: r.get("on-failure", choice(POLICIES)).unwrap_or(policy),
         retry: r.table("retry", retry),
@@ -194,14 +199,15 @@ fn stage(r: &mut Reader<'_>, before: &[Stage], source: &str, dead_letter: bool) 
     stage
 }
 
-/// They stand among the stage's own keys.
-fn limits(r: &mut Reader<'_>) -> Limits {
+/// They stand among the stage's own keys. `max_value` is the state's.
+fn limits(r: &mut Reader<'_>, max_value: u64) -> Limits {
     Limits {
         timeout: r.get("timeout", duration(ms(10)..=s(60))).unwrap_or(s(1)),
         memory: r.get("memory", size(STAGE_MEMORY)).unwrap_or(64 * MIB),
         outputs: r.get("outputs", whole(1..=100_000)).unwrap_or(1_000),
         output_bytes: r.get("output-bytes", size(KIB..=GIB)).unwrap_or(8 * MIB),
         log_lines: r.get("log-lines", whole(0..=100_000)).unwrap_or(100),
+        call_memory: r.get("call-memory", size(MIB..=16 * GIB)).unwrap_or((64 * MIB).max(2 * max_value)),
     }
 }
 

@@ -101,6 +101,9 @@ pub struct Limits {
     pub output_bytes: u64,
     /// Most log lines kept of one record: 0 to 100,000. Default: 100.
     pub log_lines: u32,
+    /// Most bytes that the writes of one call make the host keep: 1 MiB to 16 GiB.
+    /// Default: 64 MiB, or twice the state's `max_value` where that is more.
+    pub call_memory: u64,
 }
 
 /// How long an instance lives.

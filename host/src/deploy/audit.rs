@@ -59,6 +59,7 @@ pub enum Action {
     Rollback,
     Pause,
     Resume,
+    Watermark,
     Keep,
     Reset,
     Restore,
@@ -110,6 +111,19 @@ pub struct Flow<'a> {
     pub topic: &'a str,
     /// `null` for all of the topic's.
     pub partition: Option<i32>,
+    pub who: Who,
+}
+
+/// One line for event time that is set back.
+#[derive(Debug, Serialize)]
+pub struct Watermark<'a> {
+    pub action: Action,
+    pub pipeline: &'a str,
+    pub topic: &'a str,
+    /// `null` for all of the topic's.
+    pub partition: Option<i32>,
+    /// Milliseconds since the Unix epoch.
+    pub to: u64,
     pub who: Who,
 }
 

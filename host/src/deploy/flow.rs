@@ -1,12 +1,12 @@
-//! Partitions paused and resumed by someone, and state decided about: the audit log tells it. Whoever asks
+//! Partitions paused and resumed, event time set back and state decided about by someone: the audit log tells it. Whoever asks
 //! is answered on a thread of their own, so that no deploy is waited for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::audit::{Action, Audit, Flow, Who};
+use super::audit::{Action, Audit, Flow, Watermark, Who};
 use super::workers::Workers;
-use super::{Decided, Flowing, Refusal};
+use super::{Decided, Flowing, Refusal, SetBack};
 use crate::state::Decision;
 use crate::task::Plan;
 use crate::topics::Topics;
@@ -39,6 +39,29 @@ impl Flows {
         self.workers.pause(&topic, &partitions, paused);
         tracing::info!(pipeline, %topic, ?partition, paused, %who, "asked to pause or resume");
         Ok(Flowing { topic, partition, paused })
+    }
+
+    /// Sets event time of a pipeline's partitions, or of one of them, back to `to`
+    /// (milliseconds since the Unix epoch) on every worker.
+    ///
+    /// # Errors
+    /// As [`Flows::set`].
+    pub fn set_watermark_back(
+        &self,
+        pipeline: &str,
+        partition: Option<u32>,
+        to: u64,
+        who: Who,
+    ) -> Result<SetBack, Refusal> {
+        let (topic, partitions) = self.partitions(pipeline, partition)?;
+        let partition = partition.and(partitions.first().copied());
+        let action = Action::Watermark;
+        self.audit
+            .append(&Watermark { action, pipeline, topic: &topic, partition, to, who })
+            .map_err(Refusal::Audit)?;
+        let partitions = self.workers.set_watermark_back(pipeline, &topic, partition, to);
+        tracing::info!(pipeline, %topic, ?partition, to, %who, "asked to set event time back");
+        Ok(SetBack { topic, partitions })
     }
 
     /// Opens partitions of a pipeline's source, or one of them, that are held as

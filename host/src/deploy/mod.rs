@@ -43,6 +43,7 @@ pub use workers::Workers;
 
 use crate::admin::PluginStatus;
 use crate::plugin::Digest;
+use crate::worker::SetBackTo;
 
 /// Plugins as the admin API shows them, by name.
 pub type PluginStatuses = Arc<DashMap<String, PluginStatus>>;
@@ -54,6 +55,14 @@ pub struct Flowing {
     /// None for all of the topic's.
     pub partition: Option<i32>,
     pub paused: bool,
+}
+
+/// Partitions whose event time was set back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SetBack {
+    pub topic: Arc<str>,
+    /// By partition; those that were not past the time are not there.
+    pub partitions: Vec<SetBackTo>,
 }
 
 /// Partitions that were held as `state-mismatch` and are opened as someone decided.

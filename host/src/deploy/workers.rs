@@ -9,7 +9,7 @@ use super::Who;
 use crate::plugin::Version;
 use crate::state::Decision;
 use crate::task::Standing;
-use crate::worker::{Agreement, Command, Pause, Settle, Swap, Swapped};
+use crate::worker::{Agreement, Command, Pause, SetBack, SetBackTo, Settle, Swap, Swapped};
 
 /// How long a worker may take to pause.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -84,6 +84,30 @@ impl Workers {
         drop(answer);
         let deadline = Instant::now() + PATIENCE;
         while answers.recv_deadline(deadline).is_ok() {}
+    }
+
+    /// Sets event time of a pipeline back on every worker; waits for a while for what
+    /// they say of their partitions.
+    pub fn set_watermark_back(
+        &self,
+        pipeline: &str,
+        topic: &Arc<str>,
+        partition: Option<i32>,
+        to: u64,
+    ) -> Vec<SetBackTo> {
+        let (answer, answers) = crossbeam_channel::unbounded();
+        for worker in &self.channels {
+            let (pipeline, topic, answer) = (pipeline.into(), topic.clone(), answer.clone());
+            drop(worker.send(Command::SetWatermarkBack(SetBack { pipeline, topic, partition, to, answer })));
+        }
+        drop(answer);
+        let deadline = Instant::now() + PATIENCE;
+        let mut set = Vec::new();
+        while let Ok(mut of_worker) = answers.recv_deadline(deadline) {
+            set.append(&mut of_worker);
+        }
+        set.sort_unstable_by_key(|set| set.partition);
+        set
     }
 
     /// Has every worker open those of `partitions` that it holds as

@@ -126,6 +126,17 @@ struct Bounds {
     log_lines: u32,
     cache_bytes: u64,
     cache_value: u64,
+    /// Left out where it is the default, which a gregor before this limit reads too.
+    #[serde(skip_serializing_if = "is_default_call_memory", default = "default_call_memory")]
+    call_memory: u64,
+}
+
+fn default_call_memory() -> u64 {
+    64 << 20
+}
+
+fn is_default_call_memory(bytes: &u64) -> bool {
+    *bytes == default_call_memory()
 }
 
 /// In base64 where it is written.
@@ -212,6 +223,7 @@ impl Capsule {
                 log_lines: limits.log_lines,
                 cache_bytes: cache.bytes,
                 cache_value: cache.value,
+                call_memory: limits.call_memory,
             },
         }
     }
@@ -315,14 +327,15 @@ impl Capsule {
     }
 
     fn call(&self, engine: &Engine, version: &Version) -> Result<Vec<Emitted>, Failure> {
-        let Bounds { timeout_ms, memory, outputs, output_bytes, log_lines, cache_bytes, cache_value } = self.limits;
+        let Bounds { timeout_ms, memory, outputs, output_bytes, log_lines, cache_bytes, cache_value, call_memory } =
+            self.limits;
         let timeout = Duration::from_millis(timeout_ms);
         let scope = Arc::new(Scope {
             pipeline: self.pipeline.clone(),
             stage: self.stage.clone(),
             plugin: self.plugin.clone(),
-            limits: config::Limits { timeout, memory, outputs, output_bytes, log_lines },
-            cache: CacheLimits { bytes: cache_bytes, value: cache_value },
+            limits: config::Limits { timeout, memory, outputs, output_bytes, log_lines, call_memory },
+            cache: CacheLimits { bytes: cache_bytes, value: cache_value, call: call_memory },
             isolation: Isolation::Record,
             log: None,
             config: self.config.clone(),
@@ -335,7 +348,7 @@ impl Capsule {
         }
         // As much room as there was: what else stood there is not here.
         let room = cache_bytes.saturating_sub(self.cache_bytes);
-        let limits = CacheLimits { bytes: store.bytes().saturating_add(room), value: cache_value };
+        let limits = CacheLimits { bytes: store.bytes().saturating_add(room), value: cache_value, call: call_memory };
         let mut cache = Box::new(Cache::new(Box::new(store), limits, false));
         let headers: Vec<Header> = self
             .record

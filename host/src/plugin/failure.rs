@@ -37,6 +37,8 @@ pub enum Failure {
     HostCall(u64),
     #[error("{0}")]
     Overrun(Overrun),
+    #[error("the writes of the call make the host keep {bytes} bytes, the limit is {limit} (`call-memory`)")]
+    CallMemory { bytes: u64, limit: u64 },
     #[error("an output's {0}")]
     InvalidOutput(&'static str),
     #[error("an output names a topic that the stage's `topics` does not grant")]
@@ -45,6 +47,10 @@ pub enum Failure {
     NoSink,
     #[error("an output of {bytes} bytes is more than topic {topic} takes ({limit})")]
     OutputTooLarge { topic: String, bytes: u64, limit: u64 },
+    #[error(
+        "the record's timestamp {timestamp} is {ahead} ms past this host's clock, the limit is {limit} ms (`max-future`)"
+    )]
+    Future { timestamp: i64, ahead: u64, limit: u64 },
     /// What the brokers do not take, or would not.
     #[error("topic {topic} refused an output: {reason}")]
     OutputRefused { topic: String, reason: Cow<'static, str> },
@@ -82,10 +88,12 @@ impl Failure {
             Failure::Outputs { .. } => "output-count-limit",
             Failure::OutputBytes { .. } => "output-bytes-limit",
             Failure::HostCall(_) | Failure::Overrun(_) => "host-call-limit",
+            Failure::CallMemory { .. } => "call-memory-limit",
             Failure::InvalidOutput(_) => "invalid-output",
             Failure::TopicNotGranted => "topic-not-granted",
             Failure::NoSink => "no-sink",
             Failure::OutputTooLarge { .. } => "output-too-large",
+            Failure::Future { .. } => "future-timestamp",
             Failure::OutputRefused { .. } => "output-refused",
             Failure::TopicUnavailable { .. } => "topic-unavailable",
             Failure::EntryTooLarge { .. } => "entry-too-large",
@@ -107,6 +115,7 @@ impl Failure {
                 | Failure::Handles
                 | Failure::HostCall(_)
                 | Failure::Overrun(_)
+                | Failure::CallMemory { .. }
                 | Failure::State(_)
         )
     }

@@ -9,7 +9,7 @@ use super::abi::v1::gregor::plugin::{cache, metrics, timers, types};
 use super::abi::v1::wasi::config::store as config;
 use super::abi::v1::wasi::logging::logging;
 use super::instance::Guest;
-use super::limits::{Overrun, Refusals, Soft};
+use super::limits::{CallMemory, Overrun, Refusals, Soft};
 use crate::config::LogLevel;
 use crate::state::{CacheError, CacheLimits};
 
@@ -41,8 +41,18 @@ pub(super) fn told<T>(
             cache::Error::InvalidKey("a key is 1 to 512 bytes of UTF-8 and does not begin with U+10FFFF".into())
         }
         Err(CacheError::NotANumber) => cache::Error::NotANumber,
+        Err(CacheError::CallMemory { bytes, limit }) => return Err(CallMemory { bytes, limit }.into()),
         Err(CacheError::Store(error)) => return Err(error.into()),
     }))
+}
+
+/// Of a call that tells the plugin of no error: any ends the call.
+pub(super) fn ended<T>(outcome: Result<T, CacheError>) -> wasmtime::Result<T> {
+    outcome.map_err(|error| match error {
+        CacheError::CallMemory { bytes, limit } => CallMemory { bytes, limit }.into(),
+        CacheError::Store(error) => error.into(),
+        other => wasmtime::format_err!("{other:?}"),
+    })
 }
 
 impl types::Host for Guest {}
@@ -69,7 +79,7 @@ impl cache::Host for Guest {
     }
 
     fn delete(&mut self, key: String) -> wasmtime::Result<bool> {
-        Ok(self.cache.delete(&key)?)
+        ended(self.cache.delete(&key))
     }
 
     fn increment(&mut self, key: String, delta: i64) -> wasmtime::Result<Result<i64, cache::Error>> {
@@ -101,7 +111,7 @@ impl timers::Host for Guest {
     }
 
     fn cancel(&mut self, domain: timers::Domain, name: String) -> wasmtime::Result<bool> {
-        Ok(self.cache.cancel(domain.into(), &name)?)
+        ended(self.cache.cancel(domain.into(), &name))
     }
 
     fn watermark(&mut self) -> wasmtime::Result<Option<u64>> {

@@ -16,7 +16,7 @@ use super::counts::Counts;
 use super::engine::Engine;
 use super::failure::Failure;
 use super::keyvalue::Pages;
-use super::limits::{Growth, MAX_RESOURCES, Overrun, Refusals, Soft, host_call_bytes};
+use super::limits::{CallMemory, Growth, MAX_RESOURCES, Overrun, Refusals, Soft, host_call_bytes};
 use super::lines::Lines;
 use super::wasi::{self, Determinism};
 use super::{Digest, Version};
@@ -26,6 +26,9 @@ use crate::foreign::ForeignText;
 use crate::record::{Header, Record};
 use crate::state::{Cache, CacheLimits, MemoryStore, StateError, Timer};
 use on_timer::OnTimer;
+
+/// Bytes of a guest's words on a failure that are kept.
+const MAX_REASON: usize = 4 << 10;
 
 /// What a stage gives to its instances: names, limits and configuration.
 #[derive(Debug)]
@@ -47,7 +50,11 @@ impl Scope {
             stage: stage.name.clone(),
             plugin: stage.plugin.clone(),
             limits: stage.limits.clone(),
-            cache: CacheLimits { bytes: stage.state.max_bytes, value: stage.state.max_value },
+            cache: CacheLimits {
+                bytes: stage.state.max_bytes,
+                value: stage.state.max_value,
+                call: stage.limits.call_memory,
+            },
             isolation: stage.isolation,
             log: stage.log,
             config: stage.config.clone(),
@@ -160,7 +167,7 @@ impl Instance {
             .and_then(|init| init.call(&mut self.store, ()));
         match outcome.map(|(outcome,)| outcome) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(reason)) => Err(Failure::NoInstance(format!("its init says: {reason}").into())),
+            Ok(Err(reason)) => Err(Failure::NoInstance(format!("its init says: {}", bounded(reason)).into())),
             Err(error) => Err(failure_of(&error, self.store.data())),
         }
     }
@@ -208,8 +215,8 @@ impl Instance {
         std::mem::swap(&mut self.store.data_mut().cache, cache);
         match called {
             Ok(Ok(outputs)) => Ok(outputs),
-            Ok(Err(types::Failure::Reject(reason))) => Err(Failure::Reject(reason.into())),
-            Ok(Err(types::Failure::Retry(reason))) => Err(Failure::Retry(reason.into())),
+            Ok(Err(types::Failure::Reject(reason))) => Err(Failure::Reject(bounded(reason).into())),
+            Ok(Err(types::Failure::Retry(reason))) => Err(Failure::Retry(bounded(reason).into())),
             Err(error) => Err(failure_of(&error, self.store.data())),
         }
     }
@@ -239,7 +246,7 @@ impl Instance {
         std::mem::swap(&mut self.store.data_mut().cache, cache);
         match called {
             Ok((Ok(()),)) => Ok(()),
-            Ok((Err(reason),)) => Err(Failure::Migration(reason.into())),
+            Ok((Err(reason),)) => Err(Failure::Migration(bounded(reason).into())),
             Err(error) => Err(match failure_of(&error, self.store.data()) {
                 Failure::Timeout(_) => Failure::Timeout(timeout),
                 failure => failure,
@@ -288,6 +295,13 @@ impl Instance {
     }
 }
 
+/// A guest's words on a failure, of which the host keeps the beginning.
+fn bounded(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(MAX_REASON));
+    reason.shrink_to_fit();
+    reason
+}
+
 fn lower_header((name, value): &Header) -> types::HeaderParam<'_> {
     types::HeaderParam { name, value: value.as_deref() }
 }
@@ -300,6 +314,9 @@ fn failure_of(error: &wasmtime::Error, guest: &Guest) -> Failure {
     }
     if let Some(overrun) = error.downcast_ref::<Overrun>() {
         return Failure::Overrun(*overrun);
+    }
+    if let Some(CallMemory { bytes, limit }) = error.downcast_ref::<CallMemory>() {
+        return Failure::CallMemory { bytes: *bytes, limit: *limit };
     }
     let trap = error.downcast_ref::<Trap>();
     match trap {

@@ -104,6 +104,14 @@ impl Overrun {
     }
 }
 
+/// The writes of a call make the host keep more than they may, all together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the writes of the call make the host keep {bytes} bytes, the limit is {limit}")]
+pub struct CallMemory {
+    pub bytes: u64,
+    pub limit: u64,
+}
+
 /// A limit that a plugin is told of, or only loses something by: its call goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Soft {

@@ -11,6 +11,7 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
 
 use super::request::Entry;
 use super::requests::Requests;
+use super::retrieval::Retrieval;
 use crate::worker::{Arrival, PartitionReader, Quiet, reader_config};
 
 /// One question to the brokers.
@@ -24,6 +25,8 @@ const IDLE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Where a partition begins, whatever was compacted away.
 const BEGINNING: i64 = -2;
+/// KiB that the client fetches ahead, of all topics together.
+const FETCHED_AHEAD: &str = "8192";
 
 /// The thread, until dropped.
 pub struct Follower {
@@ -107,7 +110,10 @@ fn follow(
     if !wait_for_any(pipelines, &everything, requests, stopped) {
         return Ok(());
     }
-    let committed: BaseConsumer<Quiet> = reader_config(client, "read_committed").create_with_context(Quiet)?;
+    let mut following = reader_config(client, "read_committed");
+    following.set("queued.max.messages.kbytes", FETCHED_AHEAD);
+    let committed: BaseConsumer<Quiet> = following.create_with_context(Quiet)?;
+    let mut retrieval: Option<Retrieval> = None;
     let followed = |(pipeline, topic): &(String, String)| Followed {
         pipeline: pipeline.clone(),
         topic: topic.clone(),
@@ -134,6 +140,17 @@ fn follow(
         let mut quiet = true;
         for topic in &mut topics {
             quiet &= topic.read(requests)?;
+        }
+        while let Some((pipeline, partition, offset)) = requests.wanted()
+            && !stopped.load(Ordering::Relaxed)
+        {
+            quiet = false;
+            let Some(topic) = topics.iter().find(|topic| topic.pipeline == pipeline) else { continue };
+            let retrieval = match &mut retrieval {
+                Some(retrieval) => retrieval,
+                none => none.insert(Retrieval::new(client)?),
+            };
+            retrieval.fetch(requests, &topic.topic, (&pipeline, partition, offset))?;
         }
         if let Some(reached) = wanted.take_if(|wanted| wanted.reached(&topics)) {
             requests.answer(reached.ticket);
@@ -237,7 +254,7 @@ impl<'a> Followed<'a> {
                         quiet = false;
                         *next = record.offset() + 1;
                         match Entry::read(record.key(), record.value(), record.headers()) {
-                            Some(entry) => requests.take(&self.pipeline, number, entry),
+                            Some(entry) => requests.take(&self.pipeline, number, record.offset(), entry),
                             None => tracing::warn!(
                                 topic = self.topic,
                                 partition = number,

@@ -1,11 +1,21 @@
 //! A dead letter: the record or the timer that failed, and what its headers say
 //! of that.
 
+use super::truncated::Truncated;
 use crate::record::{Header, Record};
 use crate::state::{Domain, Timer};
 
 /// Begins the name of each header that the host adds.
 const OURS: &str = "gregor-";
+/// The record's key, where the letter has one of its own: in a compacted topic
+/// it would not outlive the next letter of its record key.
+pub const OWN_KEY: &str = "gregor-key";
+
+/// Whether a header of this name is the host's. What a record brings under such a
+/// name says nothing: its producer wrote it, or an earlier pipeline.
+pub fn is_ours(name: &str) -> bool {
+    name.starts_with(OURS)
+}
 
 /// What failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +57,9 @@ pub struct Letter {
     pub redriven: u32,
     /// When it failed, milliseconds since the Unix epoch.
     pub failed_at: Option<u64>,
+    /// Sizes and hash of the record, where the letter does not hold it: key, value
+    /// and headers are then to be read where the record stands.
+    pub truncated: Option<Truncated>,
 }
 
 impl Letter {
@@ -58,12 +71,17 @@ impl Letter {
             std::str::from_utf8(value.as_deref()?).ok()
         };
         let owned = |name: &str| text(name).map(str::to_owned);
+        let key = match headers.iter().rfind(|(name, _)| name == OWN_KEY) {
+            Some((_, own)) => own.as_deref(),
+            None => key,
+        };
         let failed = match text("timer-domain") {
             Some(domain) => {
                 let (domain, at) = (Domain::named(domain)?, text("timer-at")?.parse().ok()?);
                 Failed::Timer(Timer::new(domain, text("timer-name")?, at, key.map(<[u8]>::to_vec)))
             }
-            None => Failed::Record(text("offset")?.parse().ok().filter(|offset| *offset >= 0)?),
+            // The last one has no offset after it.
+            None => Failed::Record(text("offset")?.parse().ok().filter(|offset| (0..i64::MAX).contains(offset))?),
         };
         Some(Letter {
             topic: owned("topic")?,
@@ -72,7 +90,7 @@ impl Letter {
             timestamp: text("timestamp")?.parse().ok()?,
             key: key.map(<[u8]>::to_vec),
             value: value.map(<[u8]>::to_vec),
-            headers: headers.iter().filter(|(name, _)| !name.starts_with(OURS)).cloned().collect(),
+            headers: headers.iter().filter(|(name, _)| !is_ours(name)).cloned().collect(),
             pipeline: owned("pipeline")?,
             stage: owned("stage")?,
             timer_stage: owned("timer-stage"),
@@ -82,7 +100,16 @@ impl Letter {
             attempts: text("attempts")?.parse().ok()?,
             redriven: text("redriven").and_then(|redriven| redriven.parse().ok()).unwrap_or(0),
             failed_at: text("failed-at").and_then(|at| at.parse().ok()),
+            truncated: Truncated::read(|name| text(name.strip_prefix(OURS)?)),
         })
+    }
+
+    /// Takes over what the record at its place holds; `None` where that is not the
+    /// record that failed.
+    pub fn completed(self, key: Option<&[u8]>, value: Option<&[u8]>, headers: Vec<Header>) -> Option<Letter> {
+        let known = self.truncated.as_ref().is_some_and(|truncated| truncated.is_of(key, value));
+        let headers = headers.into_iter().filter(|(name, _)| !is_ours(name)).collect();
+        known.then(|| Letter { key: key.map(<[u8]>::to_vec), value: value.map(<[u8]>::to_vec), headers, ..self })
     }
 
     /// The offset of the source record, if it is one that failed.

@@ -24,6 +24,13 @@
 //! included. What a redrive did to the state is told apart from what stood before
 //! by the count of redriven letters in the committed [position](crate::task::Position).
 //!
+//! **Memory is bounded.** A host knows where each request stands in the redrive topic.
+//! It holds 16 MiB of letters, and reads others again when their turn comes.
+//!
+//! **A letter may lack its record**, which did not fit the dead-letter topic. The
+//! follower reads the record from the source when the letter's turn comes, and checks
+//! it against the letter's hash.
+//!
 //! **The copy goes.** The mark has no payload and takes the request's place when
 //! the brokers compact the topic. Only marks stay.
 
@@ -31,11 +38,14 @@ mod follower;
 mod letter;
 mod request;
 mod requests;
+mod retrieval;
+mod truncated;
 
 pub use follower::Follower;
-pub use letter::{Failed, Letter};
-pub use request::{Entry, Key, Request, headers};
+pub use letter::{Failed, Letter, OWN_KEY, is_ours};
+pub use request::{Done, Entry, Key, Request, headers};
 pub use requests::Requests;
+pub use truncated::{TRUNCATED, Truncated};
 
 /// The redrive topic of a pipeline.
 pub fn topic(app: &str, pipeline: &str) -> String {

@@ -87,11 +87,26 @@ pub fn headers(dead_letter: &[Header], letter: &Letter) -> Vec<Header> {
 }
 
 impl Request {
-    /// What is written once it is done: it holds nothing of the letter.
+    /// What is left of it once it is done.
+    pub fn done(&self) -> Done {
+        Done { key: self.key.clone(), partition: self.letter.partition }
+    }
+}
+
+/// A request that is done: it holds nothing of the letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    pub key: Key,
+    /// Of the source, and so of the redrive topic.
+    partition: i32,
+}
+
+impl Done {
+    /// What is written of it.
     pub fn mark(&self, topic: &str, now_ms: u64) -> Output {
         Output {
             topic: topic.into(),
-            partition: Some(self.letter.partition),
+            partition: Some(self.partition),
             timestamp: i64::try_from(now_ms).unwrap_or(i64::MAX),
             key: Some(self.key.bytes().to_vec()),
             value: Some(Vec::new()),
@@ -140,7 +155,7 @@ mod tests {
             let entry = Entry::read(Some(name.bytes()), Some(stored), headers(&dead(), &letter)).unwrap();
             let request = Request { key: name.clone(), letter };
             assert_eq!(entry, Entry::Request(Box::new(request.clone())));
-            let mark = request.mark("app-main-redrive", 5);
+            let mark = request.done().mark("app-main-redrive", 5);
             assert_eq!((mark.partition, mark.value.as_deref()), (Some(4), Some(&b""[..])));
             let read = Entry::read(mark.key.as_deref(), mark.value.as_deref(), mark.headers).unwrap();
             assert_eq!(read, Entry::Done(name));

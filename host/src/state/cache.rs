@@ -1,16 +1,19 @@
 //! The cache of one stage for one topic partition.
 
 mod interval;
+mod notes;
 mod parked;
+mod seen;
 mod stamp;
 mod timers;
 
-use std::collections::BTreeMap;
+pub use self::seen::Seen;
 
+use self::notes::Notes;
 use super::lookup::{Found, Lookup};
 use super::parked::Quarantine;
 use super::stamp::Ground;
-use super::store::{Entry, Key, Origin, Page, StateError, StateStore};
+use super::store::{Entry, Origin, Page, StateError, StateStore};
 use super::timers::{Timers, is_reserved};
 
 /// Keys are 1 to this many bytes of UTF-8.
@@ -28,15 +31,23 @@ pub struct CacheLimits {
     pub bytes: u64,
     /// Bytes of one value.
     pub value: u64,
+    /// Bytes that the writes of one call may make the host keep: what stood there
+    /// before, and what stands there now.
+    pub call: u64,
 }
 
-/// Why a write was refused; all but the last are the cases of `cache.error` in the WIT.
+/// Why a write was refused; all but the last two are the cases of `cache.error` in the WIT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CacheError {
     QuotaExceeded(u64),
     ValueTooLarge(u64),
     InvalidKey,
     NotANumber,
+    /// The call is to end, as it makes the host keep so many bytes.
+    CallMemory {
+        bytes: u64,
+        limit: u64,
+    },
     /// The store below failed: the call is to end, whatever the plugin would make of it.
     Store(StateError),
 }
@@ -59,7 +70,11 @@ pub struct Cache {
     /// A version's `migrate` is in work, and no record.
     migrating: bool,
     /// What stood under each key before the record in work wrote it, oldest first.
-    undo: Vec<(Key, Option<Entry>)>,
+    undo: Notes,
+    /// Bytes that the writes of the record in work make the host keep …
+    kept: u64,
+    /// … and those of the commit interval, its own aside.
+    kept_before: u64,
     /// Whether the record that wrote an entry is remembered …
     origins: bool,
     /// … and was for every entry.
@@ -76,26 +91,17 @@ pub struct Cache {
     stamp_bytes: u64,
     /// Counts commit intervals; marks the entries that this one wrote.
     interval: u32,
+    /// Counts the records and timers of an interval; marks the entries that this one wrote.
+    unit: u32,
     /// What stood under each key before this commit interval wrote it, oldest
-    /// first; a key that went and came back stands there twice.
-    changed: Vec<(Key, Option<Entry>)>,
+    /// first; a key that went and came back may stand there twice.
+    changed: Notes,
     /// Every changelog record below this offset is in the store.
     changelog: i64,
     /// The store failed; what it wrote for the record in work is not known.
     failed: Option<StateError>,
     /// What the call in work found, where that is noted.
     seen: Option<Box<Seen>>,
-}
-
-/// What one call found in a cache: enough to let it happen again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// What stood under each key that the call touched, before it did.
-    pub entries: BTreeMap<String, Option<Entry>>,
-    /// Bytes of all keys and values when it began, but of what is parked.
-    pub bytes: u64,
-    /// Event time of the stage, in milliseconds since the Unix epoch.
-    pub watermark: Option<u64>,
 }
 
 impl Cache {
@@ -107,7 +113,9 @@ impl Cache {
             now: 0,
             record_key: None,
             migrating: false,
-            undo: Vec::new(),
+            undo: Notes::default(),
+            kept: 0,
+            kept_before: 0,
             origins,
             all_origins: origins,
             timers: Timers::default(),
@@ -117,7 +125,8 @@ impl Cache {
             ground: None,
             stamp_bytes: 0,
             interval: 1,
-            changed: Vec::new(),
+            unit: 0,
+            changed: Notes::default(),
             changelog: 0,
             failed: None,
             seen: None,
@@ -127,28 +136,6 @@ impl Cache {
     /// Whether an entry may stand under `key`.
     pub fn admits(key: &str) -> bool {
         !key.is_empty() && key.len() <= MAX_KEY && !is_reserved(key)
-    }
-
-    /// Notes what the next call finds, in place of what was noted before.
-    pub fn note(&mut self) {
-        let (bytes, watermark) = (self.own_bytes(), self.watermark);
-        self.seen = Some(Box::new(Seen { entries: BTreeMap::new(), bytes, watermark }));
-    }
-
-    /// What the call found, if that was noted; to be taken before its writes are undone.
-    pub fn take_seen(&mut self) -> Option<Seen> {
-        self.seen.take().map(|seen| *seen)
-    }
-
-    /// As it stands before the call writes it.
-    fn see(&mut self, key: &str) -> Result<(), StateError> {
-        if let Some(seen) = &mut self.seen
-            && !seen.entries.contains_key(key)
-        {
-            let entry = self.store.get(key)?.cloned();
-            seen.entries.insert(key.to_owned(), entry);
-        }
-        Ok(())
     }
 
     /// Tells that every changelog record below `offset` is in the store.
@@ -181,11 +168,14 @@ impl Cache {
 
     /// Keeps the record's writes.
     pub fn keep(&mut self) {
-        for (key, previous) in self.undo.drain(..) {
-            if previous.as_ref().is_none_or(|entry| entry.interval != self.interval) {
-                self.changed.push((key, previous));
+        self.unit = self.unit.wrapping_add(1);
+        self.kept_before = self.kept_before.saturating_add(std::mem::take(&mut self.kept));
+        let Cache { undo, changed, interval, .. } = self;
+        undo.drain(|key, previous| {
+            if previous.as_ref().is_none_or(|entry| entry.interval != *interval) {
+                changed.push(key, previous);
             }
-        }
+        });
     }
 
     /// Bytes of the largest entry that the record in work wrote, with the record
@@ -195,7 +185,7 @@ impl Cache {
     /// When the store failed.
     pub fn largest_written(&mut self) -> Result<u64, StateError> {
         let mut largest = 0;
-        for (key, _) in &self.undo {
+        for (key, _) in self.undo.as_slice() {
             if let Some(entry) = self.store.get(key)? {
                 let record_key = if let Origin::Key(key) = &entry.origin { key.len() } else { 0 };
                 largest = largest.max((key.len() + entry.value.len() + record_key) as u64);
@@ -206,6 +196,8 @@ impl Cache {
 
     /// Undoes the record's writes.
     pub fn undo(&mut self) {
+        self.unit = self.unit.wrapping_add(1);
+        self.kept = 0;
         while let Some((key, previous)) = self.undo.pop() {
             self.put_back(&key, previous);
         }
@@ -244,7 +236,7 @@ impl Cache {
 
     /// # Errors
     /// [`CacheError::InvalidKey`], [`CacheError::ValueTooLarge`],
-    /// [`CacheError::QuotaExceeded`] or [`CacheError::Store`].
+    /// [`CacheError::QuotaExceeded`], [`CacheError::CallMemory`] or [`CacheError::Store`].
     pub fn set(&mut self, key: &str, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<(), CacheError> {
         if !Cache::admits(key) {
             return Err(CacheError::InvalidKey);
@@ -256,14 +248,15 @@ impl Cache {
     /// Whether there was such an entry.
     ///
     /// # Errors
-    /// When the store failed.
-    pub fn delete(&mut self, key: &str) -> Result<bool, StateError> {
+    /// [`CacheError::CallMemory`] or [`CacheError::Store`].
+    pub fn delete(&mut self, key: &str) -> Result<bool, CacheError> {
         let lived = self.lives(key)?.is_some();
         if !is_reserved(key)
             && let Some((key, entry)) = self.remove(key)?
         {
-            self.undo.push((key, Some(entry)));
+            self.note_before(key, Some(entry));
         }
+        self.within_call()?;
         Ok(lived)
     }
 
@@ -306,9 +299,12 @@ impl Cache {
         if let Some(seen) = &mut self.seen {
             for (key, entry) in &found {
                 // What the call has written itself was seen then.
-                seen.entries.entry(key.clone()).or_insert_with(|| Some(entry.clone()));
+                if !seen.entries.contains_key(key) {
+                    seen.note(key, Some(entry.clone()));
+                }
             }
         }
+        self.forget_seen();
         Ok(found.into_iter().map(|(key, entry)| (key, entry.value)).collect())
     }
 
@@ -330,7 +326,8 @@ impl Cache {
         if self.own_bytes() + added > self.limits.bytes && self.bytes_after(key, added)? > self.limits.bytes {
             return Err(CacheError::QuotaExceeded(self.limits.bytes));
         }
-        Ok(self.insert(key, value, expires_at)?)
+        self.insert(key, value, expires_at)?;
+        self.within_call()
     }
 
     /// Puts an entry that the record in work writes, whatever the limits are.
@@ -340,9 +337,10 @@ impl Cache {
             true => Origin::of(self.record_key.as_deref(), key),
             false => Origin::Same,
         };
-        let entry = Entry { value, expires_at, origin, interval: self.interval };
+        self.kept = self.kept.saturating_add(value.len() as u64);
+        let entry = Entry { value, expires_at, origin, interval: self.interval, unit: self.unit };
         let (key, previous) = self.put(key, entry)?;
-        self.undo.push((key, previous));
+        self.note_before(key, previous);
         Ok(())
     }
 

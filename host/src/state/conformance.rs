@@ -16,7 +16,7 @@ pub use parked::*;
 pub use scans::*;
 pub use timers::*;
 
-const LIMITS: CacheLimits = CacheLimits { bytes: 10_000, value: 1_000 };
+const LIMITS: CacheLimits = CacheLimits { bytes: 10_000, value: 1_000, call: u64::MAX };
 const EVERYTHING: Page<'_> = Page { prefix: "", after: None, now: 0, limit: usize::MAX, bytes: usize::MAX };
 
 /// A fresh store of one backend.

@@ -83,7 +83,7 @@ impl Stamp {
     pub fn entry(&self, interval: u32) -> Entry {
         // Numbers and text cannot fail to be written.
         let value = serde_json::to_vec(self).unwrap_or_default();
-        Entry { value, expires_at: None, origin: Origin::Null, interval }
+        Entry { value, expires_at: None, origin: Origin::Null, interval, unit: 0 }
     }
 
     /// What an entry says; none where no version that this one can read wrote it.

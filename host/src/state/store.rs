@@ -17,12 +17,14 @@ pub struct Entry {
     pub origin: Origin,
     /// The commit interval that wrote it, counted by the cache. Not durable.
     pub interval: u32,
+    /// The record or timer of that interval, likewise.
+    pub unit: u32,
 }
 
 impl Entry {
     /// An entry as it comes out of a durable store or a changelog.
     pub fn durable(value: Vec<u8>, expires_at: Option<u64>, origin: Origin) -> Entry {
-        Entry { value, expires_at, origin, interval: 0 }
+        Entry { value, expires_at, origin, interval: 0, unit: 0 }
     }
 
     /// `now` is in milliseconds since the Unix epoch.

@@ -2,12 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use super::pipeline::Pipeline;
 use super::plan::Plan;
+use crate::config::FutureRecords;
+use crate::plugin::Failure;
+use crate::record::Record;
 
 pub struct EventTime {
     /// What a record may be earlier than the latest so far, in milliseconds.
     max_out_of_orderness: u64,
     idle_timeout: Option<Duration>,
+    /// How far past the host's clock a record moves event time, in milliseconds.
+    max_future: u64,
     /// No earlier record is expected; milliseconds since the Unix epoch.
     watermark: Option<u64>,
     /// Since when no record came, and where the watermark stood then.
@@ -20,6 +26,7 @@ impl EventTime {
         EventTime {
             max_out_of_orderness: plan.max_out_of_orderness,
             idle_timeout: plan.idle_timeout,
+            max_future: plan.max_future,
             watermark,
             quiet: None,
         }
@@ -29,15 +36,22 @@ impl EventTime {
         self.watermark
     }
 
-    /// A record with this timestamp, in milliseconds since the Unix epoch, goes
-    /// through next. One without says nothing.
-    pub fn record(&mut self, timestamp: i64) {
+    /// A record with this timestamp goes through next, at `now_ms` of the host's clock;
+    /// both in milliseconds since the Unix epoch. One without a timestamp says nothing.
+    pub fn record(&mut self, timestamp: i64, now_ms: u64) {
         self.quiet = None;
         if let Ok(timestamp) = u64::try_from(timestamp)
             && timestamp > 0
         {
+            // Else one wrong clock would make all later records late, for good.
+            let timestamp = timestamp.min(now_ms.saturating_add(self.max_future));
             self.watermark = self.watermark.max(Some(timestamp.saturating_sub(self.max_out_of_orderness)));
         }
+    }
+
+    /// Whether a timestamp is further past the host's clock than a record's may be.
+    pub fn is_future(&self, timestamp: i64, now_ms: u64) -> bool {
+        u64::try_from(timestamp).is_ok_and(|timestamp| timestamp > now_ms.saturating_add(self.max_future))
     }
 
     /// No record is left in the partition: past the idle timeout the watermark
@@ -64,6 +78,38 @@ impl EventTime {
     }
 }
 
+impl Pipeline {
+    /// Why a record with this timestamp fails, where those of the future do.
+    pub(super) fn future(&self, timestamp: i64, now_ms: u64) -> Option<Failure> {
+        let fails = self.plan.future == FutureRecords::Fail && self.time.is_future(timestamp, now_ms);
+        fails.then(|| Failure::Future {
+            timestamp,
+            ahead: timestamp.unsigned_abs().saturating_sub(now_ms),
+            limit: self.plan.max_future,
+        })
+    }
+
+    /// Counts a record that is done, where its timestamp is of the future.
+    pub(super) fn count_future(&mut self, record: &Record<'_>, now_ms: u64) {
+        if !self.time.is_future(record.timestamp, now_ms) {
+            return;
+        }
+        self.stages[0].tally.future += 1;
+        if !std::mem::replace(&mut self.told_of_future, true) {
+            tracing::warn!(
+                pipeline = self.plan.name,
+                topic = record.topic,
+                partition = record.partition,
+                offset = record.offset,
+                timestamp = record.timestamp,
+                max_future = self.plan.max_future,
+                "a record's timestamp is past this host's clock by more than max-future; gregor_future_records_total \
+                 counts further ones",
+            );
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +118,7 @@ mod tests {
         EventTime {
             max_out_of_orderness: lateness,
             idle_timeout: Some(Duration::from_millis(idle_ms)),
+            max_future: 1_000,
             watermark: None,
             quiet: None,
         }
@@ -83,8 +130,23 @@ mod tests {
         for (timestamp, watermark) in
             [(-1, None), (0, None), (5, Some(0)), (50, Some(40)), (20, Some(40)), (51, Some(41))]
         {
-            time.record(timestamp);
+            time.record(timestamp, 100);
             assert_eq!(time.watermark(), watermark, "after {timestamp}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_the_future_moves_the_watermark_no_further_than_it_may() {
+        let mut time = event_time(10, 100);
+        for (timestamp, now, watermark, is_future) in [
+            (1_100, 100, 1_090, false),
+            (1_101, 100, 1_090, true),
+            (i64::MAX, 200, 1_190, true),
+            (500, 300, 1_190, false),
+        ] {
+            time.record(timestamp, now);
+            assert_eq!(time.watermark(), Some(watermark), "after {timestamp}");
+            assert_eq!(time.is_future(timestamp, now), is_future, "{timestamp}");
         }
     }
 
@@ -96,7 +158,7 @@ mod tests {
         time.idle(start);
         time.idle(after(1_000));
         assert_eq!(time.watermark(), None, "there is nothing to go on from");
-        time.record(7_000);
+        time.record(7_000, 7_000);
         time.idle(after(1_000));
         time.idle(after(1_099));
         assert_eq!(time.watermark(), Some(7_000));
@@ -104,7 +166,7 @@ mod tests {
         assert_eq!(time.watermark(), Some(7_100));
         time.idle(after(1_250));
         assert_eq!(time.watermark(), Some(7_250));
-        time.record(7_001);
+        time.record(7_001, 7_001);
         time.idle(after(1_300));
         assert_eq!(time.watermark(), Some(7_250), "a late record does not take it back");
         time.idle(after(1_400));

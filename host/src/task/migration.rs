@@ -237,7 +237,7 @@ impl Task {
             }
         }
         if state_of != self.succession.next {
-            self.position.migrated += 1;
+            self.position.migrated = self.position.migrated.saturating_add(1);
             self.succeed(&state_of);
         }
     }

@@ -2,6 +2,7 @@
 
 mod entries;
 mod event_time;
+mod letter;
 mod migration;
 mod noted;
 mod order;

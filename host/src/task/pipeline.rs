@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::event_time::EventTime;
+use super::letter;
 use super::outputs::{Passed, Spent, address, fits, pass_on};
 use super::plan::{Plan, StagePlan};
 use super::provenance::{self, Cause};
@@ -37,6 +38,8 @@ pub struct Pipeline {
     pub releases: Releases,
     /// `plugin@digest` of each stage, for lineage headers.
     versions: String,
+    /// The log has named a record of the future.
+    pub told_of_future: bool,
 }
 
 /// How often a record was tried.
@@ -78,6 +81,7 @@ impl Pipeline {
             time,
             releases: Releases::default(),
             versions: String::new(),
+            told_of_future: false,
         };
         pipeline.name_versions();
         pipeline.find_time();
@@ -155,6 +159,10 @@ impl Pipeline {
         now: &mut Now,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Failed> {
+        if let (None, Some(failure)) = (unit.timer, self.future(unit.record.timestamp, now.wall_ms)) {
+            self.stages[0].forget_call();
+            return Err(Failed { stage: 0, failure });
+        }
         let before = outputs.len();
         self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms, unit.record.key));
         let outcome = self
@@ -236,7 +244,7 @@ impl Pipeline {
         Failed { stage, failure }: &Failed,
         outputs: &mut Vec<Output>,
     ) -> Settled {
-        let (plan, record) = (self.plan.clone(), &unit.record);
+        let plan = self.plan.clone();
         let of_timer = unit.timer.map(|(index, _)| self.stages[index].plan.clone());
         let stage = &mut self.stages[*stage];
         let (kind, attempts) = (failure.kind(), tried.attempts);
@@ -271,7 +279,7 @@ impl Pipeline {
             digest: stage.version.digest().to_string(),
             kind,
             reason: reason(failure, stage.refused),
-            attempts: tried.before + attempts,
+            attempts: tried.before.saturating_add(attempts),
             redriven: tried.redriven,
             at_ms: now.wall_ms,
         };
@@ -281,16 +289,11 @@ impl Pipeline {
                 Settled::Done
             }
             (OnFailure::DeadLetter, Some(topic)) => {
-                let letter = Output {
-                    topic: topic.clone(),
-                    partition: None,
-                    timestamp: record.timestamp,
-                    key: record.key.map(<[u8]>::to_vec),
-                    value: record.value.map(<[u8]>::to_vec),
-                    headers: provenance::dead_letter(unit, &cause()),
-                    origin: origin.in_task(slot).sent_alone(self.refusals.is_suspect(origin)),
-                };
-                if let Err(failure) = fits(&letter, context.topics.get(topic), now.wall_ms) {
+                let known = context.topics.get(topic);
+                let letter = letter::dead_letter(unit, &cause(), topic, known);
+                let origin_of_letter = origin.in_task(slot).sent_alone(self.refusals.is_suspect(origin));
+                let letter = Output { origin: origin_of_letter, ..letter };
+                if let Err(failure) = fits(&letter, known, now.wall_ms) {
                     tell(&stage.plan, unit, &failure, None, attempts);
                     return Settled::Wait { attempts, due: None, kind: failure.kind() };
                 }
@@ -312,12 +315,17 @@ impl Pipeline {
     }
 }
 
+/// Bytes of a reason that are kept: a dead letter has to fit its topic.
+const LONGEST_REASON: usize = 500;
+
 /// What the host says of the failure, with the limit's numbers: never the guest's words.
 fn reason(failure: &Failure, refused: Option<(Soft, u64)>) -> String {
-    match refused {
+    let mut reason = match refused {
         Some((soft, limit)) => format!("{failure}; in that call its cache met {} = {limit}", soft.name()),
         None => failure.to_string(),
-    }
+    };
+    reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+    reason
 }
 
 /// One line for an operator: position, kind and limits, never what the record

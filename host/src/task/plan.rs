@@ -28,6 +28,10 @@ pub struct Plan {
     pub max_out_of_orderness: u64,
     /// Without a record for so long, event time goes on by the clock.
     pub idle_timeout: Option<Duration>,
+    /// How far past the host's clock a record's timestamp may be, in milliseconds.
+    pub max_future: u64,
+    /// What becomes of a record that is past it.
+    pub future: config::FutureRecords,
     /// What one task parks at most.
     pub quarantine: config::Quarantine,
     /// A short name of the host, for offsets' metadata.
@@ -69,6 +73,8 @@ impl Plan {
             provenance: pipeline.provenance,
             max_out_of_orderness: u64::try_from(pipeline.max_out_of_orderness.as_millis()).unwrap_or(u64::MAX),
             idle_timeout: pipeline.idle_timeout,
+            max_future: u64::try_from(pipeline.max_future.as_millis()).unwrap_or(u64::MAX),
+            future: pipeline.future,
             quarantine: pipeline.quarantine,
             host: noted::tag(&[&config.host.id]),
             stages: pipeline

@@ -52,10 +52,12 @@ impl Position {
     /// have changed an entry moves it forward.
     pub fn of_pipeline(&self, index: usize) -> i64 {
         let next = match self.begun {
-            Some(begun) if index < begun.pipelines => begun.offset + 1,
+            Some(begun) if index < begun.pipelines => begun.offset.saturating_add(1),
             _ => self.next,
         };
-        next.saturating_add_unsigned(self.redriven + self.timers + self.migrated)
+        // Metadata is anyone's who may commit for the group.
+        let counts = [self.redriven, self.timers, self.migrated];
+        counts.into_iter().fold(next, i64::saturating_add_unsigned)
     }
 
     /// How many pipelines are done with the record at `offset`.
@@ -136,6 +138,13 @@ mod tests {
             assert_eq!(Position::committed(7, &position.metadata(None)), position);
         }
         assert_eq!((plain.of_pipeline(0), both.of_pipeline(0), both.of_pipeline(1)), (9, 15, 12));
+    }
+
+    #[test]
+    fn counts_of_any_size_do_not_wrap() {
+        let most = u64::MAX;
+        let position = Position::committed(7, &format!("gregor1 redriven={most} timers={most} migrated={most}"));
+        assert_eq!(position.of_pipeline(0), i64::MAX);
     }
 
     #[test]

@@ -78,12 +78,12 @@ impl Task {
         outputs: &mut Vec<Output>,
     ) -> Progress {
         for index in first..self.pipelines.len() {
-            self.pass_time(index, record);
+            self.pass_time(index, record, now.wall_ms);
             let mut progress = self.fire_pipeline(context, index, record.offset, failed.take(), now, outputs);
             if progress == Progress::Done {
                 let tried = Tried { attempts, ..Tried::default() };
                 match self.pipelines[index].settle(context, &Unit::of(record), now, tried, outputs) {
-                    Settled::Done => {}
+                    Settled::Done => self.pipelines[index].count_future(record, now.wall_ms),
                     Settled::Broken(error) => {
                         self.broken = Some(error);
                         return Progress::Waits;

@@ -4,6 +4,7 @@
 
 use super::unit::Unit;
 use crate::record::Header;
+use crate::redrive::is_ours;
 
 /// Of a timer: `event-time` or `processing-time` …
 pub const TIMER_DOMAIN: &str = "gregor-timer-domain";
@@ -14,24 +15,19 @@ pub const TIMER_AT: &str = "gregor-timer-at";
 /// … and on dead letters its stage, where what it gave failed in a later one.
 pub const TIMER_STAGE: &str = "gregor-timer-stage";
 
-/// Sets `name`, in place of an earlier one: a record may have come through
-/// another pipeline of ours.
-fn set(headers: &mut Vec<Header>, name: &str, value: impl ToString) {
-    headers.retain(|(earlier, _)| earlier != name);
+pub(super) fn set(headers: &mut Vec<Header>, name: &str, value: impl ToString) {
     headers.push((name.to_owned(), Some(value.to_string().into_bytes())));
 }
 
-/// Where the source record stands, or which timer it was.
+/// Where the source record stands, or which timer it was: in place of all that came
+/// under names of ours, from another pipeline or from whoever produced the record.
 fn set_source(headers: &mut Vec<Header>, source: &Unit<'_>) {
     let Unit { record, timer, .. } = source;
+    headers.retain(|(name, _)| !is_ours(name));
     set(headers, "gregor-topic", record.topic);
     set(headers, "gregor-partition", record.partition);
     match timer {
-        None => {
-            // Of an earlier pipeline's.
-            headers.retain(|(name, _)| ![TIMER_DOMAIN, TIMER_NAME, TIMER_AT, TIMER_STAGE].contains(&name.as_str()));
-            set(headers, "gregor-offset", record.offset);
-        }
+        None => set(headers, "gregor-offset", record.offset),
         Some((_, timer)) => {
             set(headers, TIMER_DOMAIN, timer.domain.name());
             set(headers, TIMER_AT, timer.at);
@@ -67,7 +63,7 @@ pub struct Cause<'a> {
 
 /// The headers of a dead letter: the record's own, then ours.
 pub fn dead_letter(source: &Unit<'_>, cause: &Cause<'_>) -> Vec<Header> {
-    let mut headers = source.record.headers.to_vec();
+    let mut headers: Vec<Header> = source.record.headers.iter().filter(|(name, _)| !is_ours(name)).cloned().collect();
     set_source(&mut headers, source);
     if let Some((_, timer)) = source.timer {
         set(&mut headers, TIMER_NAME, timer.name());

@@ -8,7 +8,7 @@ use super::pipeline::{Settled, Tried};
 use super::unit::{Place, Unit};
 use super::{Context, Now, Plan, Progress, Task};
 use crate::record::Output;
-use crate::redrive::{Request, Requests};
+use crate::redrive::{Done, Request, Requests};
 
 /// What a task knows of its pipelines' redrives.
 #[derive(Default)]
@@ -16,9 +16,9 @@ pub struct Redriving {
     /// From when on the requests are known that it may take.
     ticket: Option<u64>,
     /// Processed since the last commit, with the pipeline's index.
-    open: Vec<(usize, Arc<Request>)>,
+    open: Vec<(usize, Done)>,
     /// Committed, until the worker has counted and marked them.
-    finished: Vec<(usize, Arc<Request>)>,
+    finished: Vec<(usize, Done)>,
     /// Committed; the redrive topic says so sooner or later.
     done: HashSet<u128>,
     /// By pipeline: the request that is to be tried again.
@@ -34,7 +34,7 @@ struct Waiting {
 
 impl Redriving {
     fn knows(&self, key: u128) -> bool {
-        self.done.contains(&key) || self.open.iter().any(|(_, request)| request.key.hash() == key)
+        self.done.contains(&key) || self.open.iter().any(|(_, done)| done.key.hash() == key)
     }
 
     /// A new version of a plugin of this pipeline: what waits is tried at once.
@@ -53,7 +53,7 @@ impl Redriving {
 
     /// The commit happened.
     pub fn finish(&mut self) {
-        self.done.extend(self.open.iter().map(|(_, request)| request.key.hash()));
+        self.done.extend(self.open.iter().map(|(_, done)| done.key.hash()));
         self.finished.append(&mut self.open);
     }
 
@@ -77,11 +77,17 @@ impl Task {
         let redriving = &self.redriving;
         self.pipelines.iter().enumerate().find_map(|(index, pipeline)| {
             let name = &pipeline.plan.name;
-            let request = requests.next(name, self.id.partition, ticket, |key| redriving.knows(key))?;
-            let early =
-                |waiting: &Waiting| waiting.key == request.key.hash() && waiting.due.is_none_or(|due| due > now);
-            let waits = redriving.waiting.get(&index).is_some_and(early);
-            (!waits && *request.letter.topic == *self.id.topic).then_some((index, request))
+            let next = requests.next(name, self.id.partition, ticket, |key| redriving.knows(key))?;
+            let early = |waiting: &Waiting| waiting.key == next.hash && waiting.due.is_none_or(|due| due > now);
+            if redriving.waiting.get(&index).is_some_and(early) {
+                return None;
+            }
+            let request = requests.claim(name, self.id.partition, next)?;
+            if *request.letter.topic != *self.id.topic {
+                requests.leave_out(name, self.id.partition, next.offset);
+                return None;
+            }
+            Some((index, request))
         })
     }
 
@@ -99,7 +105,7 @@ impl Task {
         let tried = Tried {
             attempts: waited.map_or(0, |waiting| waiting.attempts),
             before: letter.attempts,
-            redriven: letter.redriven + 1,
+            redriven: letter.redriven.saturating_add(1),
         };
         let pipeline = &mut self.pipelines[index];
         let at = Place { topic: &self.id.topic, partition: self.id.partition, offset: self.position.next };
@@ -111,12 +117,13 @@ impl Task {
         let unit = Unit { redriven: true, ..unit };
         match pipeline.settle(context, &unit, now, tried, outputs) {
             Settled::Done => {
+                let done = request.done();
                 if context.exactly_once {
-                    let mark = pipeline.plan.redrive.as_ref().map(|topic| request.mark(topic, now.wall_ms));
+                    let mark = pipeline.plan.redrive.as_ref().map(|topic| done.mark(topic, now.wall_ms));
                     outputs.extend(mark.map(|mark| from_task(mark, self.slot)));
                 }
-                self.redriving.open.push((index, request));
-                self.position.redriven += 1;
+                self.redriving.open.push((index, done));
+                self.position.redriven = self.position.redriven.saturating_add(1);
                 Progress::Done
             }
             Settled::Wait { attempts, due, .. } => {
@@ -134,10 +141,10 @@ impl Task {
     /// At least once their marks, which may be sent only now, are pushed to `outputs`.
     pub fn take_redriven(&mut self, context: &Context, now_ms: u64, outputs: &mut Vec<Output>) -> Vec<Arc<Plan>> {
         let finished = std::mem::take(&mut self.redriving.finished);
-        let taken = finished.into_iter().map(|(index, request)| {
+        let taken = finished.into_iter().map(|(index, done)| {
             let plan = self.pipelines[index].plan.clone();
             if !context.exactly_once {
-                let mark = plan.redrive.as_ref().map(|topic| request.mark(topic, now_ms));
+                let mark = plan.redrive.as_ref().map(|topic| done.mark(topic, now_ms));
                 outputs.extend(mark.map(|mark| from_task(mark, self.slot)));
             }
             plan

@@ -16,7 +16,17 @@ const BACKOFF: Duration = Duration::from_secs(1);
 /// … up to this.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
+/// Bytes that the writes of a commit interval make the host keep before it is committed
+/// ahead of its time: one store's, for one partition.
+const MOST_KEPT: u64 = 64 << 20;
+
 impl Task {
+    /// Whether its writes since the last commit take so much memory that they are to
+    /// be committed now.
+    pub fn keeps_much(&self) -> bool {
+        self.stages().any(|stage| stage.cache.kept() > MOST_KEPT)
+    }
+
     /// Its slot in the worker, from 1 on; 0 until it has one.
     pub fn slot(&self) -> u16 {
         self.slot

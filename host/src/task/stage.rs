@@ -113,6 +113,11 @@ impl Stage {
         takes
     }
 
+    /// The record failed before any call.
+    pub fn forget_call(&mut self) {
+        (self.refused, self.capsule) = (None, None);
+    }
+
     /// The record or the timer has failed for good: its last call goes to a file.
     pub fn keep_capsule(&mut self) {
         let (Some(capsule), Some(folder)) = (self.capsule.take(), &self.plan.capsules) else { return };

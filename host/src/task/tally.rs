@@ -49,6 +49,8 @@ pub struct Tally {
     pub fired: [u64; 2],
     pub retries: u64,
     pub skipped: u64,
+    /// Records whose timestamps were further past the host's clock than they may be.
+    pub future: u64,
     /// Dead letters, by kind of failure.
     pub dead_letters: Vec<(&'static str, u64)>,
     /// Limits that the plugin met without its call ending.

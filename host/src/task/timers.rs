@@ -157,7 +157,7 @@ impl Task {
         let at = Place { topic: &self.id.topic, partition: self.id.partition, offset };
         let mut fired = 0;
         let outcome = self.pipelines[index].fire(context, at, now, failed, &mut fired, outputs);
-        self.position.timers += fired;
+        self.position.timers = self.position.timers.saturating_add(fired);
         let waiting = Waiting { record: None, pipeline: index, timer: None, attempts: 0, due: None, kind: None };
         self.waiting = match outcome {
             Fired::Done => return Progress::Done,
@@ -186,9 +186,23 @@ impl Task {
     }
 
     /// A record of the source moves event time on.
-    pub(super) fn pass_time(&mut self, index: usize, record: &Record<'_>) {
+    pub(super) fn pass_time(&mut self, index: usize, record: &Record<'_>, now_ms: u64) {
         self.at_end = false;
-        self.pipelines[index].time.record(record.timestamp);
+        let pipeline = &mut self.pipelines[index];
+        if pipeline.future(record.timestamp, now_ms).is_none() {
+            pipeline.time.record(record.timestamp, now_ms);
+        }
+    }
+
+    /// Sets event time of a pipeline back to `to`, milliseconds since the Unix epoch,
+    /// where it is past that: where it was. The next commit has to tell it.
+    pub fn set_watermark_back(&mut self, pipeline: &str, to: u64) -> Option<u64> {
+        let pipeline = self.pipelines.iter_mut().find(|known| known.plan.name == pipeline)?;
+        let was = pipeline.time.watermark().filter(|was| *was > to)?;
+        pipeline.stages.iter_mut().for_each(|stage| stage.cache.set_watermark_back(to));
+        pipeline.time.roll_back(Some(to));
+        self.position.timers = self.position.timers.saturating_add(1);
+        Some(was)
     }
 
     /// Puts each watermark that this interval moved among its stage's entries.

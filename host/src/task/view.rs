@@ -68,6 +68,13 @@ impl PartitionState {
     }
 }
 
+impl PartitionState {
+    /// Whether it stays so until someone does something about it, other than a record.
+    pub fn needs_someone(self) -> bool {
+        matches!(self, PartitionState::WaitingForVersion | PartitionState::StateMismatch | PartitionState::Held)
+    }
+}
+
 /// One topic partition, as of its worker's last commit or change.
 #[derive(Clone, Debug, Serialize)]
 pub struct View {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
-use super::{Pause, Settle};
+use super::{Pause, SetBack, Settle};
 use crate::plugin::Version;
 use crate::state::{Found, Lookup, StateError};
 use crate::task::Standing;
@@ -16,6 +16,8 @@ pub enum Command {
     Swap(Swap),
     /// Pause or resume partitions.
     Pause(Pause),
+    /// Set event time back.
+    SetWatermarkBack(SetBack),
     /// Carry out what someone decided about state that does not belong to the
     /// group's offset.
     Settle(Settle),

@@ -22,6 +22,7 @@ mod shared;
 mod shelf;
 mod swap;
 mod timers;
+mod watermark;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,6 +44,7 @@ pub use pause::Pause;
 pub use sender::{Failed, Sender, Sent, new_sender, offer, send};
 pub use shared::Shared;
 pub use shelf::Shelf;
+pub use watermark::{SetBack, SetBackTo};
 
 use crate::clock::{Clock, wall_ms};
 use crate::commit::{Committed, Committer, Parties};
@@ -261,6 +263,9 @@ impl Worker {
         self.look_at = now.instant + LOOK;
         self.shared.health.beat(self.index, now.wall_ms);
         self.take_restored()?;
+        if !self.halted && self.tasks.values().any(Task::keeps_much) {
+            self.commit()?;
+        }
         if !self.halted {
             self.migrate_due(now)?;
             self.retry_due(now)?;

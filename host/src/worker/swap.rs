@@ -21,6 +21,7 @@ impl Worker {
             match command {
                 Command::Stop => return Ok(Flow::Stop),
                 Command::Pause(pause) => self.apply_pause(pause)?,
+                Command::SetWatermarkBack(asked) => self.set_watermark_back(&asked)?,
                 Command::Settle(settle) => self.settle(settle),
                 Command::Look { lookup, answer } => {
                     let found = self.tasks.values_mut().filter_map(|task| task.look(&lookup)).collect();

@@ -1,6 +1,6 @@
 //! The bounded run ends at the ends found at its start.
 
-use crate::support::{Pipeline, Received, Record, Setup, Stage, kafka, until};
+use crate::support::{Host, Pipeline, Received, Record, Setup, Stage, kafka, until};
 
 fn setup(source: &str, sink: &str) -> Setup {
     Setup::new().pipeline(Pipeline::new(source).sink(sink).stage(Stage::new("echo")))
@@ -112,4 +112,35 @@ fn two_sources_end_each_at_its_own_end() {
 
     assert_eq!(kafka().read(&sink).len(), 100);
     until("both are committed", || kafka().is_settled(&setup.app, &one) && kafka().is_settled(&setup.app, &other));
+}
+
+#[test]
+fn a_held_partition_ends_the_run_with_a_code_of_its_own() {
+    let (source, sink) = (kafka().topic(2), kafka().topic(1));
+    let held = Stage::new("fails").set("on-failure", "\"hold\"");
+    let setup = Setup::new().workers(1).pipeline(Pipeline::new(&source).sink(&sink).stage(held));
+    let on = |partition, value: &str| Record::new("key", value).partition(partition);
+    kafka().produce(&source, [on(0, "good"), on(0, "reject"), on(0, "behind"), on(1, "good"), on(1, "good")]);
+    let mut host = setup.spawn_as("one", &["--bounded"]);
+    assert_eq!(host.wait_exit(), Some(6));
+    assert!(host.log().contains(&format!("{source}-0 is held at offset 1 (reject)")), "{}", host.log());
+    assert_eq!(kafka().read(&sink).len(), 3);
+    assert_eq!(kafka().committed(&setup.app, &source), [Some(1), Some(2)]);
+}
+
+#[test]
+fn a_paused_partition_is_named_and_waited_for() {
+    let (source, sink) = (kafka().topic(1), kafka().topic(1));
+    // Time to pause it.
+    kafka().produce(&source, [Record::new("slow", "retry:1"), Record::new("key", "good")]);
+    let slow = Stage::new("fails").set("retry", "{ attempts = 5, backoff = \"3s\" }");
+    let setup = Setup::new().workers(1).pipeline(Pipeline::new(&source).sink(&sink).stage(slow));
+    let token = "s3cret";
+    let mut host = Host::spawn_with(&setup.write(), "one", &["--bounded"], &[("GREGOR__HOST__ADMIN_TOKEN", token)]);
+    until("the record waits", || host.partitions().iter().any(|view| view["state"] == "retrying"));
+    assert_eq!(host.post("/api/v1/pipelines/main/pause", token, b"").0, 200);
+    host.wait_for_log(&format!("{source}-0 is paused at offset 0"));
+    assert_eq!(host.post("/api/v1/pipelines/main/resume", token, b"").0, 200);
+    assert_eq!(host.wait_exit(), Some(0));
+    assert_eq!(kafka().read(&sink).len(), 2);
 }

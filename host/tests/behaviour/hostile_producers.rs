@@ -169,7 +169,7 @@ fn a_sink_made_anew_with_fewer_partitions_refuses() {
         let mut line = Line::run(topics, setup);
         line.send(0, "key", "partition:5");
         line.settle();
-        kafka().make_anew(&line.topics.sink, 3);
+        kafka().make_anew(&line.topics.sink, 3, &[]);
         line.send(0, "key", "partition:5");
         line.send(0, "key", "partition:1");
         line.settle();

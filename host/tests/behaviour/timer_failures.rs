@@ -128,7 +128,7 @@ fn a_dead_letter_tells_of_the_timer_and_goes_back_through_the_pipeline() {
     ends(&line, &["patient", "good", "patient"]);
     let dead = line.dead();
     let [letter] = &dead[..] else { panic!("{} dead letters instead of one", dead.len()) };
-    assert_eq!((letter.key(), &letter.value, letter.timestamp), ("patient", &None, 5_000));
+    assert_eq!((letter.key(), &letter.value, letter.header("gregor-timestamp")), ("patient", &None, Some("5000")));
     let digest = Digest::of(&plugin("timed")).to_string();
     let told_headers: Vec<(&str, &str)> = letter
         .headers

@@ -126,6 +126,13 @@ impl Host {
         clock_gettime(clock).expect("its clock").into()
     }
 
+    /// The most bytes that have been resident at once.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("the host runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is told");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
     /// Where the admin server listens, once the log says so.
     pub fn admin(&self) -> Option<String> {
         let log = self.log();

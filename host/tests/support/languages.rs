@@ -65,7 +65,8 @@ impl Stand {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/guests/code");
         std::fs::create_dir_all(&dir).expect("a folder for code");
         let dir = OwnedFolder::open(&dir.canonicalize().expect("a folder for code")).expect("a folder for code");
-        let code = CodeFolder::open(&dir, engine.clone(), Compiler { apart: false, bounds }).expect("a folder for code");
+        let code =
+            CodeFolder::open(&dir, engine.clone(), Compiler { apart: false, bounds }).expect("a folder for code");
         Stand { engine, code }
     }
 
@@ -88,8 +89,9 @@ impl Stand {
             outputs: 1_000,
             output_bytes: 8 * MIB,
             log_lines: 100,
+            call_memory: 64 * MIB,
         };
-        let cache = CacheLimits { bytes: 64 * MIB, value: MIB };
+        let cache = CacheLimits { bytes: 64 * MIB, value: MIB, call: 64 * MIB };
         let scope = Arc::new(Scope {
             pipeline: "locations".into(),
             stage: version.plugin().to_owned(),

@@ -35,7 +35,6 @@ pub mod rounds;
 mod settings;
 mod setup;
 pub mod tools;
-mod topic_changes;
 mod transactions;
 mod trial;
 mod wait;

@@ -44,18 +44,10 @@ impl Kafka {
         });
     }
 
-    /// `kafka-topics --delete`.
+    /// `kafka-topics --delete`, and the same name again with so many partitions.
     #[track_caller]
-    pub fn delete_topic(&self, topic: &str) {
-        block_on(self.admin.delete_topics(&[topic], &options())).expect("topics can be deleted");
-        until("the topic is gone", || self.partitions(topic) == 0);
-    }
-
-    /// `kafka-topics --delete`, and the same name again.
-    #[track_caller]
-    pub fn make_anew(&self, topic: &str, properties: &[(&str, &str)]) {
-        let partitions = self.partitions(topic);
-        self.delete_topic(topic);
+    pub fn make_anew(&self, topic: &str, partitions: i32, properties: &[(&str, &str)]) {
+        self.delete(topic);
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
         let new = properties.iter().fold(new, |new, (name, value)| new.set(name, value));
         eventually("the topic is made anew", || {

@@ -15,7 +15,7 @@ use crate::state::Domain;
 use crate::task::{BUCKETS, CallTimes, Tally};
 
 /// Kinds of failure by which a trap or a limit ends a call.
-const TRAPS: [&str; 9] = [
+const TRAPS: [&str; 10] = [
     "trap",
     "timeout",
     "memory-limit",
@@ -23,13 +23,14 @@ const TRAPS: [&str; 9] = [
     "stack-overflow",
     "handle-limit",
     "host-call-limit",
+    "call-memory-limit",
     "output-count-limit",
     "output-bytes-limit",
 ];
 
 /// The other kinds of failure. All kinds are shown from the start, at zero: a
 /// series that appears at 1 hides its first failure from `increase()`.
-const FAILURES: [&str; 11] = [
+const FAILURES: [&str; 12] = [
     "reject",
     "retry",
     "state",
@@ -41,6 +42,7 @@ const FAILURES: [&str; 11] = [
     "topic-unavailable",
     "entry-too-large",
     "no-instance",
+    "future-timestamp",
 ];
 
 /// Failures that say nothing of the plugin: the state, or a topic, did not serve.
@@ -72,6 +74,7 @@ struct Totals {
     fired: [u64; 2],
     retries: u64,
     skipped: u64,
+    future: u64,
     dead_letters: BTreeMap<&'static str, u64>,
     refused: BTreeMap<Soft, u64>,
     times: CallTimes,
@@ -88,6 +91,7 @@ impl Default for Totals {
             fired: [0; 2],
             retries: 0,
             skipped: 0,
+            future: 0,
             dead_letters: zeros(),
             refused: Soft::ALL.into_iter().map(|soft| (soft, 0)).collect(),
             times: CallTimes::default(),
@@ -108,6 +112,7 @@ impl Stages {
         totals.fired.iter_mut().zip(tally.fired).for_each(|(total, more)| *total += more);
         totals.retries += tally.retries;
         totals.skipped += tally.skipped;
+        totals.future += tally.future;
         totals.times.add(&tally.times);
         for (kind, count) in tally.failed {
             *totals.failed.entry(kind).or_default() += count;
@@ -205,6 +210,11 @@ impl All {
         let mut skipped = encoder.encode_descriptor("records_skipped", help, None, MetricType::Counter)?;
         for (labels, totals) in &self.stages {
             counter(&mut skipped, labels, totals.skipped)?;
+        }
+        let help = "Records with a timestamp past the host's clock by more than max-future.";
+        let mut future = encoder.encode_descriptor("future_records", help, None, MetricType::Counter)?;
+        for (labels, totals) in &self.stages {
+            counter(&mut future, labels, totals.future)?;
         }
         let help = "Failed records and timers sent to the dead-letter topic, by kind of failure.";
         let mut letters = encoder.encode_descriptor("dead_letters", help, None, MetricType::Counter)?;

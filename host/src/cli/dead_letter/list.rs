@@ -12,7 +12,7 @@ use super::topic::{Found, Reader, Redrive};
 use super::{Filter, NONE, PipelineArgs};
 use crate::cli::api::printable;
 use crate::cli::output;
-use crate::redrive::Failed;
+use crate::redrive::{Failed, Truncated};
 
 #[derive(Args)]
 pub struct ListArgs {
@@ -53,7 +53,10 @@ pub struct Row {
     pub failed_at: Option<u64>,
     pub redriven: u32,
     pub redrive: &'static str,
+    /// Of the record's key, value and headers.
     pub bytes: u64,
+    /// Whether the letter lacks its record, which stands in the source.
+    pub truncated: bool,
 }
 
 impl Row {
@@ -78,7 +81,8 @@ impl Row {
             failed_at: letter.failed_at,
             redriven: letter.redriven,
             redrive: redrive.name(),
-            bytes: letter.bytes(),
+            bytes: letter.truncated.as_ref().map_or_else(|| letter.bytes(), Truncated::bytes),
+            truncated: letter.truncated.is_some(),
         }
     }
 }

@@ -59,6 +59,8 @@ struct Plan {
     asked: u64,
     /// Of a source that the pipeline no longer reads, or of a partition that it has not.
     elsewhere: u64,
+    /// Truncated, and the source does not hold the record any more.
+    gone: Vec<Found>,
     /// More than may be under way.
     left: u64,
 }
@@ -141,6 +143,12 @@ fn choose(
         );
         return Err(Refusal { code: CONFIGURATION, problem }.into());
     }
+    for found in std::mem::take(&mut plan.letters) {
+        match found.letter.truncated.is_none() || reader.has_record(&found.letter)? {
+            true => plan.letters.push(found),
+            false => plan.gone.push(found),
+        }
+    }
     plan.letters.sort_by_key(|found| {
         (found.letter.partition, found.letter.offset(), found.letter.timestamp, found.letter.redriven)
     });
@@ -169,6 +177,11 @@ fn tell(plan: &Plan, chosen: &Chosen, known: &Known) -> io::Result<()> {
     for (count, note) in notes.iter().filter(|(count, _)| *count > 0) {
         writeln!(out, "  {count} {note}")?;
     }
+    for Found { place, letter, .. } in &plan.gone {
+        let at =
+            letter.offset().map_or("a timer".to_owned(), |offset| format!("{source}-{}@{offset}", letter.partition));
+        writeln!(out, "  {place} is left: it is truncated, and its record ({at}) is not in the source any more")?;
+    }
     Ok(())
 }
 
@@ -178,7 +191,7 @@ fn ensure(chosen: &Chosen, reader: &Reader<'_>, topic: &str, partitions: i32) ->
     let client = worker::base_config(&chosen.config);
     let dead_letters = chosen.dead_letters.as_str().into();
     let limits = topics::max_batch_bytes(&client, std::iter::once(&dead_letters));
-    let largest = limits.get(&dead_letters).copied().unwrap_or(USUAL_BATCH).max(USUAL_BATCH) + BESIDE;
+    let largest = limits.get(&dead_letters).copied().unwrap_or(USUAL_BATCH).max(USUAL_BATCH).saturating_add(BESIDE);
     let admin: AdminClient<Quiet> = client.create_with_context(Quiet).context("the Kafka client")?;
     let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
     let refused = |what: &str, code: Code| Refusal {

@@ -36,12 +36,23 @@ pub struct ShowArgs {
 pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let chosen = args.pipeline.choose()?;
     let reader = Reader::new(&chosen)?;
-    let Some(found) = reader.letter(args.at)? else {
+    let Some(mut found) = reader.letter(args.at)? else {
         let (topic, pipeline) = (&chosen.dead_letters, &chosen.pipeline);
         let problem = format!("topic `{topic}` holds no dead letter of pipeline `{pipeline}` at {}", args.at);
         return Err(Refusal { code: NONE, problem }.into());
     };
     let row = Row::new(&found, reader.known()?.of(&found.letter));
+    if args.payload && row.truncated {
+        let place = row.source();
+        let gone = || Refusal {
+            code: NONE,
+            problem: format!(
+                "dead letter {} is truncated. Its record ({place}) is not in the source any more",
+                args.at
+            ),
+        };
+        found.letter = reader.record(&found.letter)?.ok_or_else(gone)?;
+    }
     let letter = &found.letter;
     let mut out = output::stdout();
     if args.json {
@@ -76,6 +87,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         ("attempts", row.attempts.to_string()),
         ("redriven", format!("{} times; this one: {}", row.redriven, row.redrive)),
         ("bytes", row.bytes.to_string()),
+        ("holds", letter.truncated.as_ref().map_or("the record".to_owned(), |sizes| format!("no record: {sizes}"))),
     ];
     for (name, value) in lines {
         writeln!(out, "{name:<10} {}", printable(&value))?;

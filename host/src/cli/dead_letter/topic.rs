@@ -213,6 +213,31 @@ impl<'a> Reader<'a> {
         Ok(letter)
     }
 
+    /// Whether the source holds the record of a letter that is truncated.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn has_record(&self, letter: &Letter) -> anyhow::Result<bool> {
+        Ok(self.record(letter)?.is_some())
+    }
+
+    /// The letter with what the source holds of its record; `None` where that is not
+    /// there any more.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn record(&self, letter: &Letter) -> anyhow::Result<Option<Letter>> {
+        let Some(offset) = letter.offset() else { return Ok(None) };
+        let mut whole = None;
+        self.read(&letter.topic, letter.partition, offset, |record| {
+            if record.offset() == offset {
+                whole = letter.clone().completed(record.key(), record.value(), record.headers());
+            }
+            false
+        })?;
+        Ok(whole)
+    }
+
     fn found(&self, partition: i32, record: &Arrived<'_>) -> Option<Found> {
         let headers = record.headers();
         let letter = Letter::read(record.key(), record.value(), &headers)?;

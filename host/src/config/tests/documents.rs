@@ -54,6 +54,7 @@ fn every_key_of_the_example_is_read() {
     assert!(locations.provenance);
     assert_eq!(locations.max_out_of_orderness, Duration::from_secs(30));
     assert_eq!(locations.idle_timeout, Some(Duration::from_millis(1_500)));
+    assert_eq!((locations.max_future, locations.future), (Duration::from_secs(3_600), FutureRecords::Fail));
     assert_eq!(plain.name, "plain");
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(
@@ -78,6 +79,7 @@ fn every_key_of_the_example_is_read() {
                 outputs: 10,
                 output_bytes: 1 << 20,
                 log_lines: 7,
+                call_memory: 128 << 20,
             },
             isolation: Isolation::Record,
             capsules: 7,
@@ -115,6 +117,7 @@ fn what_is_left_out_has_a_default() {
     assert_eq!((&pipeline.sink, &pipeline.dead_letter), (&None, &None));
     assert!(!pipeline.provenance);
     assert_eq!((pipeline.max_out_of_orderness, pipeline.idle_timeout), (Duration::ZERO, None));
+    assert_eq!((pipeline.max_future, pipeline.future), (Duration::from_secs(600), FutureRecords::Clamp));
     assert_eq!(
         pipeline.stages,
         [Stage {
@@ -137,6 +140,7 @@ fn what_is_left_out_has_a_default() {
                 outputs: 1_000,
                 output_bytes: 8 << 20,
                 log_lines: 100,
+                call_memory: 64 << 20,
             },
             isolation: Isolation::Task,
             capsules: 0,

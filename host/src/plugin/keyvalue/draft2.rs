@@ -5,6 +5,7 @@ use wasmtime::component::Resource;
 use super::{Bucket, Cas};
 use crate::plugin::abi::keyvalue::draft2::wasi::keyvalue::{atomics, batch, store};
 use crate::plugin::abi::v1::gregor::plugin::cache;
+use crate::plugin::imports::ended;
 use crate::plugin::instance::Guest;
 use crate::state::{Cache, CacheError};
 
@@ -32,7 +33,7 @@ impl store::HostBucket for Guest {
     }
 
     fn delete(&mut self, _: Resource<Bucket>, key: String) -> wasmtime::Result<Result<(), store::Error>> {
-        self.cache.delete(&key)?;
+        ended(self.cache.delete(&key))?;
         Ok(Ok(()))
     }
 
@@ -125,7 +126,7 @@ impl batch::Host for Guest {
 
     fn delete_many(&mut self, _: Resource<Bucket>, keys: Vec<String>) -> wasmtime::Result<Result<(), store::Error>> {
         for key in keys {
-            self.cache.delete(&key)?;
+            ended(self.cache.delete(&key))?;
         }
         Ok(Ok(()))
     }

@@ -1,9 +1,7 @@
 //! What a commit interval changed: to be made durable, or taken back.
 
-use hashbrown::HashSet;
-
 use super::Cache;
-use crate::state::store::{Commit, Entry, Key, StateError};
+use crate::state::store::{Commit, Entry, StateError};
 
 /// Expired entries that one commit removes at most, so that it stays short.
 const MAX_SWEEP: usize = 10_000;
@@ -25,10 +23,8 @@ impl Cache {
         mut take: impl FnMut(&str, Option<&Entry>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.sweep(now)?;
-        let mut seen = HashSet::<Key, foldhash::fast::RandomState>::default();
-        // The first note of a key is the one that tells what stood there before.
-        self.changed.retain(|(key, _)| seen.insert(key.clone()));
-        for (key, _) in &self.changed {
+        self.changed.keep_first();
+        for (key, _) in self.changed.as_slice() {
             take(key, self.store.get(key)?)?;
         }
         Ok(())
@@ -40,7 +36,7 @@ impl Cache {
     /// # Errors
     /// As [`StateStore::prepare`].
     pub fn prepare(&mut self, from: i64, to: i64, now: u64) -> Result<(), StateError> {
-        self.store.prepare(&Commit { from, to, changelog: self.changelog, now, changes: &self.changed })
+        self.store.prepare(&Commit { from, to, changelog: self.changelog, now, changes: self.changed.as_slice() })
     }
 
     /// Whether the store answers.
@@ -59,7 +55,7 @@ impl Cache {
     pub fn touch(&mut self, keys: Vec<String>) -> Result<(), StateError> {
         for key in keys {
             let entry = self.store.get(&key)?.cloned();
-            self.changed.push((key.into(), entry));
+            self.changed.push(key.into(), entry);
         }
         Ok(())
     }
@@ -67,6 +63,7 @@ impl Cache {
     /// The commit happened.
     pub fn finish(&mut self) {
         self.changed.clear();
+        self.kept_before = 0;
         self.interval = self.interval.wrapping_add(1);
         self.settled_watermark = self.watermark;
         if let Err(error) = self.store.finish() {
@@ -76,7 +73,7 @@ impl Cache {
 
     /// The keys that the interval changed.
     pub fn changed_keys(&self) -> Vec<String> {
-        self.changed.iter().map(|(key, _)| key.to_string()).collect()
+        self.changed.as_slice().iter().map(|(key, _)| key.to_string()).collect()
     }
 
     /// The commit did not happen: back to what stood before the interval.
@@ -88,6 +85,7 @@ impl Cache {
         while let Some((key, previous)) = self.changed.pop() {
             self.put_back(&key, previous);
         }
+        self.kept_before = 0;
         self.interval = self.interval.wrapping_add(1);
         self.watermark = self.settled_watermark;
         self.store.abort()?;
@@ -102,7 +100,7 @@ impl Cache {
     pub fn sweep(&mut self, now: u64) -> Result<(), StateError> {
         for key in self.store.expired(now, MAX_SWEEP)? {
             if let Some((key, entry)) = self.remove(&key)? {
-                self.undo.push((key, Some(entry)));
+                self.undo.push(key, Some(entry));
             }
         }
         self.keep();

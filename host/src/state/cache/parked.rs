@@ -53,8 +53,9 @@ impl Cache {
     /// # Errors
     /// When the store failed.
     pub fn unpark(&mut self, key: &str) -> Result<(), StateError> {
-        let removed = self.remove(key)?;
-        self.undo.extend(removed.map(|(key, entry)| (key, Some(entry))));
+        if let Some((key, entry)) = self.remove(key)? {
+            self.note_before(key, Some(entry));
+        }
         Ok(())
     }
 

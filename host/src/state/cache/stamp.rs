@@ -24,7 +24,7 @@ impl Cache {
         let Some(ground) = &self.ground else { return Ok(()) };
         let entry = Stamp::new(ground.clone(), from.cloned(), to.clone()).entry(self.interval);
         let (key, previous) = self.put(STAMP, entry)?;
-        self.undo.push((key, previous));
+        self.undo.push(key, previous);
         self.keep();
         Ok(())
     }
@@ -42,8 +42,9 @@ impl Cache {
             let Some((last, _)) = entries.last() else { break };
             after = Some(last.clone());
             for (key, _) in entries {
-                let removed = self.remove(&key)?;
-                self.undo.extend(removed.map(|(key, entry)| (key, Some(entry))));
+                if let Some((key, entry)) = self.remove(&key)? {
+                    self.undo.push(key, Some(entry));
+                }
             }
             self.keep();
         }
@@ -63,7 +64,9 @@ impl Cache {
             let entries = self.store.scan(&page)?;
             let Some((last, _)) = entries.last() else { return Ok(()) };
             after = Some(last.clone());
-            self.changed.extend(entries.into_iter().map(|(key, entry)| (key.into(), Some(entry))));
+            for (key, entry) in entries {
+                self.changed.push(key.into(), Some(entry));
+            }
         }
     }
 }

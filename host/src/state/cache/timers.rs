@@ -78,7 +78,7 @@ impl Cache {
     ///
     /// # Errors
     /// [`CacheError::InvalidKey`] unless the name has 1 to 256 bytes;
-    /// [`CacheError::QuotaExceeded`] or [`CacheError::Store`].
+    /// [`CacheError::QuotaExceeded`], [`CacheError::CallMemory`] or [`CacheError::Store`].
     pub fn schedule(&mut self, domain: Domain, name: &str, at: u64) -> Result<(), CacheError> {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(CacheError::InvalidKey);
@@ -89,14 +89,14 @@ impl Cache {
     /// Whether there was such a timer.
     ///
     /// # Errors
-    /// When the store failed.
-    pub fn cancel(&mut self, domain: Domain, name: &str) -> Result<bool, StateError> {
+    /// As [`Cache::delete`].
+    pub fn cancel(&mut self, domain: Domain, name: &str) -> Result<bool, CacheError> {
         let key = domain.key(name);
         self.see(&key)?;
-        let removed = self.remove(&key)?;
-        let was_there = removed.is_some();
-        self.undo.extend(removed.map(|(key, entry)| (key, Some(entry))));
-        Ok(was_there)
+        let Some((key, entry)) = self.remove(&key)? else { return Ok(false) };
+        self.note_before(key, Some(entry));
+        self.within_call()?;
+        Ok(true)
     }
 
     /// The first timer of `domain` that is due at `until` (milliseconds since
@@ -127,8 +127,9 @@ impl Cache {
         if !self.timers.of(timer.domain).contains(&(timer.at, timer.key.clone())) {
             return Ok(());
         }
-        let removed = self.remove(&timer.key)?;
-        self.undo.extend(removed.map(|(key, entry)| (key, Some(entry))));
+        if let Some((key, entry)) = self.remove(&timer.key)? {
+            self.note_before(key, Some(entry));
+        }
         Ok(())
     }
 
@@ -142,9 +143,15 @@ impl Cache {
         self.watermark
     }
 
-    /// Moves the stage's event time on; it never goes back.
+    /// Moves the stage's event time on; it goes back by [`Cache::set_watermark_back`] alone.
     pub fn advance(&mut self, watermark: Option<u64>) {
         self.watermark = self.watermark.max(watermark);
+    }
+
+    /// Sets the stage's event time back where it is past `to`, milliseconds since the
+    /// Unix epoch: for someone who knows that a record moved it too far.
+    pub fn set_watermark_back(&mut self, to: u64) {
+        self.watermark = self.watermark.map(|watermark| watermark.min(to));
     }
 
     /// Puts the watermark among the entries, for the commit of this interval;
@@ -158,9 +165,10 @@ impl Cache {
             return Ok(());
         }
         let value = watermark.to_string().into_bytes();
-        let entry = Entry { value, expires_at: None, origin: Origin::Null, interval: self.interval };
+        let (interval, unit) = (self.interval, self.unit);
+        let entry = Entry { value, expires_at: None, origin: Origin::Null, interval, unit };
         let (key, previous) = self.put(WATERMARK, entry)?;
-        self.undo.push((key, previous));
+        self.undo.push(key, previous);
         self.keep();
         Ok(())
     }

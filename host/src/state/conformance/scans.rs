@@ -39,7 +39,7 @@ pub fn a_scan_sees_what_changed_over_what_is_committed(mut backend: Backend) {
 }
 
 pub fn a_scan_of_large_values_ends_early_and_goes_on(mut backend: Backend) {
-    let mut cache = backend.cache_with(0, CacheLimits { bytes: 1 << 30, value: 1 << 20 });
+    let mut cache = backend.cache_with(0, CacheLimits { bytes: 1 << 30, value: 1 << 20, ..super::LIMITS });
     for n in 0..5 {
         cache.set(&format!("k{n}"), vec![0; 600 << 10], None).unwrap();
         if n == 2 {

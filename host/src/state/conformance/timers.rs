@@ -94,7 +94,7 @@ pub fn no_plugin_sees_or_writes_what_is_the_host_s(mut backend: Backend) {
 }
 
 pub fn timers_count_as_bytes_of_the_cache(mut backend: Backend) {
-    let mut cache = backend.cache_with(0, CacheLimits { bytes: 30, value: 30 });
+    let mut cache = backend.cache_with(0, CacheLimits { bytes: 30, value: 30, ..super::LIMITS });
     cache.schedule(EVENT, "0123456789", 1_000).unwrap();
     assert_eq!(cache.bytes(), 4 + 1 + 10 + 4);
     assert_eq!(cache.schedule(EVENT, "9876543210", 1_000), Err(CacheError::QuotaExceeded(30)));

@@ -75,7 +75,7 @@ impl Pipeline {
             digest,
             kind: BEHIND,
             reason: "one of its record key is parked before it".to_owned(),
-            attempts: tried.before + tried.attempts,
+            attempts: tried.before.saturating_add(tried.attempts),
             redriven: tried.redriven,
             at_ms: now.wall_ms,
         };
@@ -314,7 +314,7 @@ impl Task {
         let mut turn = Turn::default();
         let outcome = pipeline.release(context, at, now, &mut turn, outputs);
         // Both changed the state, which a commit has to tell.
-        self.position.redriven += turn.done + turn.failed;
+        self.position.redriven = self.position.redriven.saturating_add(turn.done + turn.failed);
         if let Err(error) = outcome {
             self.broken = Some(error);
             return;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use super::json::Json;
 use super::records::{Given, Step};
 use super::{MAX_SIZE, line};
-use crate::config::{Backend, Config, OnFailure};
+use crate::config::{Backend, Config, FutureRecords, OnFailure};
 use crate::files::{foreign, private};
 use crate::partitioner;
 use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
@@ -62,6 +62,8 @@ impl Stand {
         config.host.data_dir = folder.path().to_owned();
         let pipeline = config.pipelines.iter_mut().find(|pipeline| pipeline.name == name);
         let pipeline = pipeline.with_context(|| format!("there is no pipeline {name:?} in the configuration"))?;
+        // The clock stands where the file's times put it, which may be nowhere.
+        (pipeline.max_future, pipeline.future) = (Duration::MAX, FutureRecords::Clamp);
         pipeline.dead_letter.get_or_insert_with(|| DEAD_LETTER.to_owned());
         for stage in &mut pipeline.stages {
             stage.on_failure = OnFailure::DeadLetter;
