@@ -38,7 +38,7 @@ use axum::{Json, Router};
 use tokio::net::TcpListener;
 
 use super::listener::{Listener, Peer, SILENCE};
-use super::{Health, Metrics, Views};
+use super::{Health, Metrics, Views, views};
 use crate::config::Secret;
 use crate::state::Copies;
 pub use documents::PluginStatus;
@@ -160,7 +160,7 @@ async fn healthz(State(status): State<Arc<Status>>) -> (StatusCode, &'static str
 }
 
 async fn readyz(State(status): State<Arc<Status>>) -> (StatusCode, String) {
-    match status.health.ready(now_ms()) {
+    match status.health.ready(now_ms()).and_then(|()| views::served(&status.views)) {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }

@@ -34,7 +34,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::producer::Producer;
 
 pub use watchdog::Watchdog;
@@ -42,8 +41,8 @@ pub use watchdog::Watchdog;
 use crate::error::WorkerError;
 use crate::state::StateError;
 use crate::task::Task;
-use crate::worker::{Member, Sender};
-use steps::{Unsent, classify, flush, offsets, offsets_of, send_changes};
+use crate::worker::{self, Member, Sender};
+use steps::{Unsent, classify, flush, leave_uncommitted, offsets, offsets_of, send_changes};
 use transaction::Ended;
 
 /// How long one question to the brokers may hold the worker.
@@ -260,14 +259,17 @@ impl Committer {
             }
         }
         crash::point("state-prepared");
-        let committed = match member.commit(&offsets(&tasks)?, CommitMode::Sync) {
-            Ok(()) => Committed::Done,
+        let committed = match worker::commit(member, &offsets(&tasks)?) {
+            Ok(failed) => {
+                leave_uncommitted(&mut tasks, &failed);
+                if tasks.is_empty() { Committed::Refused } else { Committed::Done }
+            }
             Err(error) => classify(error)?,
         };
         if committed != Committed::Pending {
             self.phase = Phase::Open;
         }
-        if committed == Committed::Done {
+        if matches!(committed, Committed::Done) {
             crash::point("committed");
             tasks.iter_mut().for_each(|task| task.finish());
             crash::point("state-finished");

@@ -11,7 +11,7 @@ use super::Committed;
 use crate::error::WorkerError;
 use crate::state::{StateError, changelog};
 use crate::task::Task;
-use crate::worker::{self, Sender};
+use crate::worker::{self, Sender, Uncommitted};
 
 /// How long one try to flush may hold the worker before it polls again.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
@@ -75,6 +75,22 @@ pub(super) fn flush(sender: &Sender) -> Result<bool, WorkerError> {
             return Ok(flushed);
         }
     }
+}
+
+/// Takes the tasks whose offsets are not committed out of `tasks`: the others go
+/// on. Their next commit has it all.
+pub(super) fn leave_uncommitted(tasks: &mut Vec<&mut Task>, failed: &[Uncommitted]) {
+    for (id, code) in failed {
+        let Some(task) = tasks.iter_mut().find(|task| task.id == *id) else { continue };
+        if task.left_uncommitted() {
+            tracing::error!(
+                partition = %id, position = task.position().next, %code,
+                "the offset of {id} is not committed, those of other partitions are. Where its topic was deleted, \
+                 create it again or take its pipeline out of the configuration"
+            );
+        }
+    }
+    tasks.retain(|task| !failed.iter().any(|(id, _)| *id == task.id));
 }
 
 /// Fatal, refused, or to be tried again.

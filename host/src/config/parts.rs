@@ -13,6 +13,8 @@ use super::{
     Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka, machine,
 };
 
+/// More the client library does not hand out.
+const MAX_HEADERS: usize = 100_000;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -134,6 +136,8 @@ fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
         provenance: r.get("provenance", boolean).unwrap_or(false),
         max_out_of_orderness: r.get("max-out-of-orderness", duration(Duration::ZERO..=DAY)).unwrap_or(Duration::ZERO),
         idle_timeout: r.get("idle-timeout", duration(ms(100)..=DAY)),
+        max_record_bytes: r.get("max-record-bytes", size(KIB..=GIB)).unwrap_or(64 * MIB),
+        max_headers: r.get("max-headers", whole(0..=MAX_HEADERS)).unwrap_or(10_000),
         quarantine: r.table("quarantine", quarantine),
         stages,
         source,

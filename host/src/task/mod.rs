@@ -14,6 +14,7 @@ mod redriving;
 mod stage;
 mod tally;
 mod timers;
+mod trouble;
 mod unit;
 mod view;
 
@@ -32,7 +33,8 @@ pub use plan::{Plan, StagePlan};
 pub use position::Position;
 pub use progress::Progress;
 pub use tally::{BUCKETS, CallTimes, Tally};
-pub use view::{PartitionState, StageView, View};
+pub use trouble::Trouble;
+pub use view::{PartitionEnd, PartitionState, StageView, View};
 
 use crate::plugin::{Engine, Failure, Version};
 use crate::record::TopicPartition;
@@ -80,6 +82,14 @@ pub struct Task {
     release_next: usize,
     /// The client has read the partition to its end.
     at_end: bool,
+    /// Below there the partition holds nothing that was not processed.
+    read_to: i64,
+    /// Why its records cannot be read.
+    trouble: Option<Trouble>,
+    /// The group did not take its offset with the last commit.
+    uncommitted: bool,
+    /// So many headers of the record in work were left out: they are too many.
+    left_out: usize,
     succession: Succession,
     /// Someone has paused its partition.
     paused: bool,
@@ -138,6 +148,10 @@ impl Task {
             redriving: Redriving::default(),
             release_next: 0,
             at_end: false,
+            read_to: 0,
+            trouble: None,
+            uncommitted: false,
+            left_out: 0,
             succession: Succession::default(),
             paused: false,
             consumed: 0,
@@ -185,7 +199,7 @@ impl Task {
 
     /// Whether its partition is to be paused.
     pub fn waits(&self) -> bool {
-        self.waiting.is_some() || self.is_unmigrated() || self.paused
+        self.waiting.is_some() || self.is_unmigrated() || self.paused || self.is_unreadable()
     }
 
     pub fn is_paused(&self) -> bool {
@@ -275,7 +289,7 @@ impl Task {
 
     /// The group has committed the position.
     pub fn finish(&mut self) {
-        (self.committed, self.pinned) = (self.position, true);
+        (self.committed, self.pinned, self.uncommitted) = (self.position, true, false);
         self.finish_versions();
         self.redriving.finish();
         self.pipelines.iter_mut().for_each(|pipeline| pipeline.releases.finish());
@@ -286,7 +300,7 @@ impl Task {
     pub fn roll_back(&mut self) {
         self.position = self.committed;
         self.waiting = None;
-        (self.rewound, self.at_end) = (true, false);
+        (self.rewound, self.at_end, self.read_to) = (true, false, 0);
         self.redriving.roll_back();
         let failed = self.stages_mut().filter_map(|stage| stage.cache.roll_back().err()).last();
         for pipeline in &mut self.pipelines {

@@ -136,6 +136,7 @@ impl Pipeline {
         now: &mut Now,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Failed> {
+        self.admit(unit).map_err(|failure| Failed { stage: 0, failure })?;
         let before = outputs.len();
         self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms, unit.record.key));
         let outcome = self.through_stages(context, unit, now, outputs);
@@ -146,6 +147,19 @@ impl Pipeline {
             outputs.truncate(before);
         }
         outcome
+    }
+
+    /// Whether the pipeline takes a record of that size; a timer comes with none.
+    fn admit(&self, unit: &Unit<'_>) -> Result<(), Failure> {
+        let Plan { max_record_bytes, max_headers, .. } = *self.plan;
+        let (bytes, count) = (unit.record.bytes(), unit.record.headers.len().max(unit.left_out));
+        if unit.timer.is_none() && bytes > max_record_bytes {
+            return Err(Failure::RecordTooLarge { bytes, limit: max_record_bytes });
+        }
+        if unit.timer.is_none() && count > max_headers {
+            return Err(Failure::TooManyHeaders { count, limit: max_headers });
+        }
+        Ok(())
     }
 
     fn through_stages(
@@ -219,7 +233,7 @@ impl Pipeline {
         {
             return Settled::Broken(error.clone());
         }
-        if let Failure::NoInstance(_) | Failure::State(_) = failure {
+        if let Failure::NoInstance(_) | Failure::PoolFull | Failure::State(_) = failure {
             // The host's fault, not the record's: no policy may cost it.
             return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };
         }
@@ -282,6 +296,10 @@ fn reason(failure: &Failure, refused: Option<(Soft, u64)>) -> String {
 /// One line for an operator: position, kind and limits, never what the record
 /// holds or what a timer is called.
 fn tell(stage: &StagePlan, unit: &Unit<'_>, failure: &Failure, refused: Option<(Soft, u64)>, attempts: u32) {
+    if matches!(failure, Failure::PoolFull) {
+        // Told once for all of a host's partitions, when they are assigned.
+        return;
+    }
     let (scope, record) = (&stage.scope, &unit.record);
     tracing::warn!(
         pipeline = scope.pipeline,

@@ -27,6 +27,10 @@ pub struct Plan {
     pub max_out_of_orderness: u64,
     /// Without a record for so long, event time goes on by the clock.
     pub idle_timeout: Option<Duration>,
+    /// Largest record that its plugins are given, in bytes of key, value and headers.
+    pub max_record_bytes: u64,
+    /// Most headers of such a record.
+    pub max_headers: usize,
     /// What one task parks at most.
     pub quarantine: config::Quarantine,
     pub stages: Vec<Arc<StagePlan>>,
@@ -64,6 +68,8 @@ impl Plan {
             provenance: pipeline.provenance,
             max_out_of_orderness: u64::try_from(pipeline.max_out_of_orderness.as_millis()).unwrap_or(u64::MAX),
             idle_timeout: pipeline.idle_timeout,
+            max_record_bytes: pipeline.max_record_bytes,
+            max_headers: pipeline.max_headers,
             quarantine: pipeline.quarantine,
             stages: pipeline
                 .stages

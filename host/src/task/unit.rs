@@ -10,13 +10,15 @@ pub struct Unit<'a> {
     /// record that scheduled it, and the offset of the record that comes next.
     pub record: Record<'a>,
     pub timer: Option<(usize, &'a Timer)>,
+    /// How many headers the record has, where they are left out: too many.
+    pub left_out: usize,
     /// The entry that it is parked under, where it comes from there.
     pub parked: Option<&'a str>,
 }
 
 impl<'a> Unit<'a> {
     pub fn of(record: &Record<'a>) -> Unit<'a> {
-        Unit { record: *record, timer: None, parked: None }
+        Unit { record: *record, timer: None, left_out: 0, parked: None }
     }
 
     /// A timer of the stage with this index.
@@ -30,7 +32,7 @@ impl<'a> Unit<'a> {
             value: None,
             headers: &[],
         };
-        Unit { record, timer: Some((stage, timer)), parked: None }
+        Unit { record, timer: Some((stage, timer)), left_out: 0, parked: None }
     }
 
     /// The stage that it begins at.

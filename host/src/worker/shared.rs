@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::{Awaited, Shelf};
+use super::{Awaited, Ends, Instances, Shelf};
 use crate::admin::{Health, Metrics, Views};
 use crate::config::UnknownVersions;
 use crate::record::TopicPartition;
@@ -20,6 +20,8 @@ pub struct Shared {
     pub standby: Arc<Standby>,
     pub redrives: Arc<Requests>,
     pub awaited: Arc<Awaited>,
+    pub instances: Instances,
+    pub ends: Arc<Ends>,
     pub unknown_versions: UnknownVersions,
     /// `--bounded`: process up to these offsets.
     pub bounds: Option<HashMap<TopicPartition, i64>>,

@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::own::Own;
 use crate::deploy::Calls;
+use crate::plugin::Failure;
 use crate::plugin::Soft;
 use crate::state::Domain;
 use crate::task::{BUCKETS, CallTimes, Tally};
@@ -29,8 +30,19 @@ const TRAPS: [&str; 9] = [
 
 /// The other kinds of failure. All kinds are shown from the start, at zero: a
 /// series that appears at 1 hides its first failure from `increase()`.
-const FAILURES: [&str; 8] =
-    ["reject", "retry", "state", "invalid-output", "topic-not-granted", "no-sink", "output-too-large", "no-instance"];
+const FAILURES: [&str; 11] = [
+    "reject",
+    "retry",
+    "state",
+    "invalid-output",
+    "topic-not-granted",
+    "no-sink",
+    "output-too-large",
+    "no-instance",
+    Failure::NO_FREE_INSTANCE,
+    Failure::RECORD_TOO_LARGE,
+    Failure::TOO_MANY_HEADERS,
+];
 
 /// A stage's labels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]

@@ -54,6 +54,7 @@ fn every_key_of_the_example_is_read() {
     assert!(locations.provenance);
     assert_eq!(locations.max_out_of_orderness, Duration::from_secs(30));
     assert_eq!(locations.idle_timeout, Some(Duration::from_millis(1_500)));
+    assert_eq!((locations.max_record_bytes, locations.max_headers), (2 << 20, 50));
     assert_eq!(plain.name, "plain");
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(
@@ -114,6 +115,7 @@ fn what_is_left_out_has_a_default() {
     assert_eq!((&pipeline.sink, &pipeline.dead_letter), (&None, &None));
     assert!(!pipeline.provenance);
     assert_eq!((pipeline.max_out_of_orderness, pipeline.idle_timeout), (Duration::ZERO, None));
+    assert_eq!((pipeline.max_record_bytes, pipeline.max_headers), (64 << 20, 10_000));
     assert_eq!(
         pipeline.stages,
         [Stage {
