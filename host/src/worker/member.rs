@@ -33,7 +33,7 @@ impl Member {
     }
 
     /// What its queues keep.
-    pub(super) fn client(&self) -> &Arc<BaseConsumer<MemberContext>> {
+    pub(super) fn consumer(&self) -> &Arc<BaseConsumer<MemberContext>> {
         &self.0
     }
 }

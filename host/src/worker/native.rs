@@ -13,7 +13,7 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
-pub use commit::commit;
+pub use commit::{Uncommitted, commit};
 pub use partition::{Arrival, Arrived, MAX_HEADERS, PartitionReader};
 pub use queue::{Fetched, Polled, Queue};
 

@@ -37,7 +37,7 @@ impl Turns {
     pub fn new(member: &Member) -> Turns {
         let (wake, woken) = crossbeam_channel::bounded(1);
         Turns {
-            events: Queue::of_member(member.client(), &wake),
+            events: Queue::of_member(member.consumer(), &wake),
             partitions: Vec::new(),
             current: Cell::new(0),
             until: Cell::new(Instant::now()),
@@ -60,7 +60,7 @@ impl Turns {
     /// A partition that `member` is assigned to next; its records come from here.
     pub fn add(&mut self, member: &Member, id: &TopicPartition) {
         self.remove(id);
-        if let Some(queue) = Queue::of_partition(member.client(), id, &self.wake) {
+        if let Some(queue) = Queue::of_partition(member.consumer(), id, &self.wake) {
             self.partitions.push(Partition { id: id.clone(), queue, ready: Cell::new(true) });
         }
     }
