@@ -11,6 +11,7 @@ FROM source AS plugins
 # A plugin's file is named as the configuration names the plugin: with dashes.
 RUN cargo build --locked --profile plugin --target wasm32-wasip2 --target-dir target/plugins \
       -p patient-location -p last-location -p key-by \
+      -p absence -p aggregate -p changes -p dedupe -p filter -p jq -p mask -p route -p shape -p throttle -p validate \
     && mkdir /plugins \
     && for file in target/plugins/wasm32-wasip2/plugin/*.wasm; do \
          cp "$file" "/plugins/$(basename "$file" | tr _ -)" || exit 1; \

@@ -51,7 +51,7 @@ fn round(plugin: &str, records: usize) -> Result<f64> {
     let embedded = gregor::demo_plugins().into_iter().find(|(name, _)| *name == plugin);
     let component = embedded.map_or_else(|| std::fs::read(plugin), |(_, component)| Ok(component.to_vec()))?;
     let version = Arc::new(Version::compile(&engine, "measured", &component, u64::MAX)?);
-    let sink = Topic { name: "sink".into(), partitions: 6, max_batch_bytes: 1_048_588 };
+    let sink = Topic::new("sink", 6, 1_048_588);
     let context = Context {
         engine,
         topics: Arc::new([sink].into_iter().collect()),
@@ -59,7 +59,7 @@ fn round(plugin: &str, records: usize) -> Result<f64> {
         exactly_once: false,
     };
     let limits = CacheLimits { bytes: u64::MAX, value: u64::MAX };
-    let cache = Cache::new(Box::new(MemoryStore::default()), limits, plan.stages[0].tracks);
+    let cache = Cache::new(Box::new(MemoryStore::default()), limits, plan.stages[0].origins);
     let mut task = Task::new(
         TopicPartition::new("source", 0),
         &[plan],

@@ -411,8 +411,7 @@ fn native(group: &str, records: u64) -> Result<()> {
 
 fn native_member(config: &Config, index: usize, records: u64, done: &std::sync::atomic::AtomicU64) -> Result<()> {
     use std::sync::atomic::Ordering::Relaxed;
-    let topics: Topics =
-        [Topic { name: SINK.into(), partitions: PARTITIONS, max_batch_bytes: 1_048_588 }].into_iter().collect();
+    let topics: Topics = [Topic::new(SINK, PARTITIONS, 1_048_588)].into_iter().collect();
     // One queue for all of its partitions, and no end is looked for.
     let mut settings = worker::member_config(config, index, 1);
     let member: BaseConsumer = settings.set("enable.partition.eof", "false").create()?;

@@ -17,7 +17,9 @@
 //! `data-dir`). Durations are written with their unit (`"200ms"`, `"1s"`,
 //! `"5m"`), sizes likewise (`"64MiB"`, `"1GiB"`).
 
+use std::ffi::OsString;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,14 +34,21 @@ mod machine;
 mod parts;
 mod quantity;
 mod read;
+mod risk;
 mod stage;
 
 #[cfg(test)]
 mod tests;
 
-pub use error::{ConfigError, ConfigErrors, Place};
+pub use error::{ConfigError, ConfigErrors, Place, Severity};
 pub use kafka::KafkaProperties;
+pub use quantity::stage_memory;
 pub use stage::{Backend, Isolation, Limits, LogLevel, OnFailure, Retry, Stage, State};
+
+use crate::files::foreign;
+
+/// Largest configuration file that is read, in bytes.
+const MAX_BYTES: u64 = 16 << 20;
 
 /// Everything a host is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +70,8 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// `[[pipeline]]`, in the file's order. At least one; names are unique.
     pub pipelines: Vec<Pipeline>,
+    /// What is risky and was taken all the same, those of the file first and by line.
+    pub warnings: Vec<ConfigError>,
 }
 
 /// One process, its workers and its admin server.
@@ -84,8 +95,12 @@ pub struct Host {
     /// Token that the admin server asks for. Required where `admin` is not a
     /// loopback address. Default: none.
     pub admin_token: Option<Secret>,
-    /// Whether the admin server may be reached without TLS from other
-    /// machines. Default: false.
+    /// Names by which the admin server is asked, besides its address and those of
+    /// loopback. Default: none.
+    pub admin_hosts: Vec<String>,
+    /// Whether the networks of this host are trusted: the admin server may be
+    /// reached without TLS from other machines, and secrets may go to brokers
+    /// and Redis without it. Default: false.
     pub insecure: bool,
     /// Most plugin instances alive at once, over all tasks: 1 to 10,000.
     /// Default: 256.
@@ -271,9 +286,28 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
         kafka_property: KafkaProperty<'_>,
     ) -> Result<Self, ConfigErrors> {
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigErrors::unreadable(path, &e))?;
+        let env = env.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self::load_with(path, env, kafka_property)
+    }
+
+    /// As [`Config::load`], with variables as a process has them: what is not
+    /// UTF-8 is a problem of theirs.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with(
+        path: &Path,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+        kafka_property: KafkaProperty<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        let bytes = foreign::read_named(path, MAX_BYTES).map_err(io::Error::from);
+        let text = bytes.and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        });
+        let text = text.map_err(|error| ConfigErrors::unreadable(path, &error))?;
         let dir = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, &path.display().to_string(), dir, env, kafka_property)
+        let (env, problems) = env::readable(env);
+        Self::parse_with(&text, &path.display().to_string(), dir, env, problems, kafka_property)
     }
 
     /// Reads the text of a config file. `origin` stands before the line in
@@ -288,10 +322,24 @@ impl Config {
         env: impl IntoIterator<Item = (String, String)>,
         kafka_property: KafkaProperty<'_>,
     ) -> Result<Self, ConfigErrors> {
+        Self::parse_with(text, origin, dir, env, Vec::new(), kafka_property)
+    }
+
+    fn parse_with(
+        text: &str,
+        origin: &str,
+        dir: &Path,
+        env: impl IntoIterator<Item = (String, String)>,
+        mut problems: Vec<ConfigError>,
+        kafka_property: KafkaProperty<'_>,
+    ) -> Result<Self, ConfigErrors> {
         let mut document = document::parse(text, origin)?;
         kafka::join_dotted_keys(&mut document);
-        let mut problems = env::merge(&mut document, env);
+        problems.extend(env::merge(&mut document, env));
         let config = parts::config(&document, dir, kafka_property, &mut problems);
-        if problems.is_empty() { Ok(config) } else { Err(ConfigErrors::in_order(problems)) }
+        let (warnings, mistakes): (Vec<_>, Vec<_>) =
+            problems.into_iter().partition(|problem| problem.severity == Severity::Warning);
+        let ConfigErrors(warnings) = ConfigErrors::in_order(warnings);
+        if mistakes.is_empty() { Ok(Config { warnings, ..config }) } else { Err(ConfigErrors::in_order(mistakes)) }
     }
 }

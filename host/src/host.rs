@@ -1,6 +1,8 @@
 //! One host: starts the workers, the watch over plugins and the admin server,
 //! and ends them.
 
+mod options;
+
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -16,16 +18,19 @@ use tokio::runtime::Runtime;
 use crate::admin::{Admin, DeployAccess, Health, Metrics, StateAccess, Status, Views};
 use crate::commit::{Committer, Watchdog};
 use crate::config::{Config, Guarantee};
-use crate::deploy::{Deployer, Loader, PluginStatuses, Records, Request, Watch, Workers};
+use crate::deploy::{Deployer, Flows, Loader, PluginStatuses, Records, Watch, Workers};
 use crate::error::{HostError, WorkerError};
+use crate::files::{DataDir, OwnedFolder};
 use crate::plugin::compiler::{Bounds, Compiler};
 use crate::plugin::{CodeFolder, Engine};
 use crate::record::TopicPartition;
 use crate::redrive::{Follower, Requests};
 use crate::state::{Copies, Standby, Stores};
 use crate::task::{Context, PartitionState, Plan, Standings, Versions};
-use crate::topics::{self, Topics};
+use crate::topics::{self, Facts, Topics};
 use crate::worker::{self, Command, Member, Shared, Worker};
+
+pub use options::{Begin, Options};
 
 /// A worker's stack: a guest's calls run on it, and host calls below them.
 const WORKER_STACK: usize = 8 << 20;
@@ -33,15 +38,6 @@ const WORKER_STACK: usize = 8 << 20;
 const SETTLE: Duration = Duration::from_secs(5);
 /// How often a bounded run looks whether it is done.
 const BOUNDED_LOOK: Duration = Duration::from_millis(200);
-
-/// How a host is started, besides its configuration.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// Process up to the end offsets found at start, then stop.
-    pub bounded: bool,
-    /// This process is `gregor`, which compiles plugins in a process apart.
-    pub apart: bool,
-}
 
 /// Why a running host is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +62,10 @@ pub struct Host {
     probe: Option<BaseConsumer>,
     /// Reads the redrive topics, where a pipeline has dead letters.
     _follower: Option<Follower>,
-    /// Hangs up to end the watch.
+    /// Hangs up to end the watches.
     _watch: Sender<()>,
+    /// Nobody else has the folder as long as this host lives.
+    _data: DataDir,
     /// The admin server's.
     _runtime: Runtime,
 }
@@ -84,12 +82,13 @@ impl Host {
         let engine = Engine::new(config.host.max_instances, memory.max().unwrap_or_default())
             .map_err(|error| HostError::Pool(format!("{error:#}")))?;
         let metrics = Metrics::new();
-        let records = Records::open(&config.host.data_dir, config.plugins.keep_versions)?;
+        let data = DataDir::open(&config.host.data_dir, &config.host.id)?;
+        let records = Records::open(data.folder(), config.plugins.keep_versions)?;
         let loader = Loader::new(
             engine.clone(),
             plans.clone(),
             &config.plugins,
-            code_folder(&config, &engine, options)?,
+            code_folder(&config, data.folder(), &engine, options.apart)?,
             metrics.clone(),
         );
         let plugins: PluginStatuses = Arc::default();
@@ -116,14 +115,25 @@ impl Host {
             instances: worker::Instances::new(config.host.max_instances as usize),
             ends: Arc::default(),
             unknown_versions: config.plugins.unknown_versions,
+            facts: Arc::new(Facts::new(&config, &plans, topics.clone())),
             bounds,
         });
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("admin").enable_all().build()?;
         let channels: Vec<_> = (0..config.host.workers).map(|_| crossbeam_channel::unbounded()).collect();
         let workers: Vec<_> = channels.iter().map(|(command, _)| command.clone()).collect();
-        let (request, requests) = crossbeam_channel::unbounded();
-        let admin = start_admin(&config, &runtime, &shared, copies, &plugins, workers.clone(), request)?;
+        let of_workers = Workers::new(workers.clone());
+        let flows = Flows::new(&plans, topics.clone(), of_workers.clone(), started.audit.clone());
+        let (requests, asked): (std::collections::HashMap<_, _>, Vec<_>) = loader
+            .plugins()
+            .into_iter()
+            .map(|plugin| {
+                let (request, requests) = crossbeam_channel::unbounded();
+                ((plugin.clone(), request), (plugin, requests))
+            })
+            .unzip();
+        let deploys = DeployAccess::new(requests, Arc::new(flows), config.plugins.max_size);
+        let admin = start_admin(&config, &runtime, &shared, copies, &plugins, workers.clone(), deploys)?;
 
         let redriven = |plan: &Arc<Plan>| Some((plan.name.clone(), plan.redrive.as_ref()?.to_string()));
         let redriven: Vec<_> = plans.iter().filter_map(redriven).collect();
@@ -142,24 +152,37 @@ impl Host {
             probe: probe.transpose().map_err(HostError::Client)?,
             _follower: follower,
             _watch: crossbeam_channel::bounded(0).0,
+            _data: data,
             _runtime: runtime,
             config,
         };
+        if !options.begin.begin() {
+            return Err(HostError::Cancelled);
+        }
         for (index, (_, commands)) in channels.into_iter().enumerate() {
             let in_force = (versions.clone(), standings.clone());
             host.start_worker(index, commands, &engine, &plans, &topics, &stores, in_force, over.clone())?;
         }
-        let probation = host.config.plugins.probation;
-        let metrics = shared.metrics.clone();
-        let (workers, awaited) = ((Workers(host.workers.clone()), topics.clone()), shared.awaited.clone());
-        let deployer = Deployer::new(started, loader, workers, awaited, plugins, metrics, probation);
         let (hang_up, stop) = crossbeam_channel::bounded(0);
         host._watch = hang_up;
         let (ends, views, stopped) = (shared.ends.clone(), shared.views.clone(), stop.clone());
         let mut asking = worker::base_config(&host.config);
         asking.set("isolation.level", "read_committed");
         std::thread::Builder::new().name("ends".into()).spawn(move || ends.follow(&asking, &views, &stopped))?;
-        std::thread::Builder::new().name("deploy".into()).spawn(move || Watch::new(deployer, requests).run(&stop))?;
+        for (plugin, requests) in asked {
+            let deployer = Deployer::new(
+                started.clone(),
+                loader.clone(),
+                of_workers.clone(),
+                shared.awaited.clone(),
+                plugins.clone(),
+                shared.metrics.clone(),
+                host.config.plugins.probation,
+            );
+            let stop = stop.clone();
+            let watch = move || Watch::new(plugin, deployer, requests).run(&stop);
+            std::thread::Builder::new().name("deploy".into()).spawn(watch)?;
+        }
         Ok(host)
     }
 
@@ -184,11 +207,7 @@ impl Host {
         let sending = worker::sender_config(&self.config, index, topics);
         let sender = worker::new_sender(&sending).map_err(HostError::Client)?;
         let exactly_once = self.config.delivery.guarantee == Guarantee::ExactlyOnce;
-        let committer = Committer::new(
-            self.config.delivery.commit_interval,
-            exactly_once.then_some(sending),
-            Watchdog::start(index)?,
-        );
+        let committer = Committer::new(self.config.delivery.commit_interval, sending, Watchdog::start(index)?);
         let mut worker = Worker::new(worker::Parts {
             index,
             member,
@@ -322,11 +341,10 @@ impl Host {
     }
 }
 
-fn code_folder(config: &Config, engine: &Engine, options: Options) -> Result<CodeFolder, HostError> {
+fn code_folder(config: &Config, data: &OwnedFolder, engine: &Engine, apart: bool) -> Result<CodeFolder, HostError> {
     let bounds = Bounds { time: config.plugins.compile_timeout, memory: config.plugins.compile_memory };
-    let path = config.host.data_dir.join("compiled");
-    CodeFolder::open(path.clone(), engine.clone(), Compiler { apart: options.apart, bounds })
-        .map_err(|problem| HostError::DataDir { path, problem })
+    CodeFolder::open(data, engine.clone(), Compiler { apart, bounds })
+        .map_err(|problem| HostError::DataDir { path: data.path().to_owned(), problem })
 }
 
 fn start_admin(
@@ -336,7 +354,7 @@ fn start_admin(
     copies: Copies,
     plugins: &PluginStatuses,
     workers: Vec<Sender<Command>>,
-    requests: Sender<Request>,
+    deploys: DeployAccess,
 ) -> Result<Option<SocketAddr>, HostError> {
     let Some(address) = config.host.admin else { return Ok(None) };
     let stages = config
@@ -354,10 +372,10 @@ fn start_admin(
         health: shared.health.clone(),
         plugins: plugins.clone(),
         state: StateAccess { stages: stages.collect(), workers },
-        deploys: DeployAccess::new(requests, config.plugins.max_size),
+        deploys,
     });
     let (bound, serve) = runtime
-        .block_on(Admin::bind(address, config.host.admin_token.clone(), status))
+        .block_on(Admin::bind(address, config.host.admin_token.clone(), config.host.admin_hosts.clone(), status))
         .map_err(|problem| HostError::Admin { address: address.to_string(), problem })?;
     runtime.spawn(serve);
     tracing::info!(address = %bound, "admin server");

@@ -1,5 +1,6 @@
 #![doc = include_str!("../../docs/architecture.md")]
 
+mod access;
 pub mod admin;
 pub mod author;
 pub mod cli;
@@ -8,11 +9,15 @@ pub mod commit;
 pub mod config;
 pub mod deploy;
 pub mod error;
+pub mod files;
+pub mod foreign;
 pub mod host;
+pub mod origin;
 pub mod partitioner;
 pub mod plugin;
 pub mod record;
 pub mod redrive;
+pub mod repeated;
 pub mod state;
 pub mod task;
 pub mod topics;

@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    gregor::cli::run(gregor::cli::Cli::parse())
+    gregor::cli::main()
 }

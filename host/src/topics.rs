@@ -1,4 +1,11 @@
-//! What the host knows of topics: asked of the brokers once, at start.
+//! What the host knows of topics: asked of the brokers at start, and again when
+//! they refuse an output.
+
+mod bounds;
+mod facts;
+
+pub use bounds::SendBounds;
+pub use facts::Facts;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -9,7 +16,9 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::types::RDKafkaRespErr;
 
+use crate::access::{self, Obstacle};
 use crate::config::Config;
 use crate::error::HostError;
 use crate::state::changelog::{self, Changelog, Wanted};
@@ -20,9 +29,66 @@ use crate::worker;
 #[derive(Clone, Debug)]
 pub struct Topic {
     pub name: Arc<str>,
+    /// How many it had at start …
     pub partitions: i32,
+    /// … and has now: fewer where it was made anew.
+    pub partitions_now: i32,
     /// The topic's `max.message.bytes`: the largest batch it takes.
     pub max_batch_bytes: u64,
+    /// The largest output that is tried, in bytes before compression.
+    pub largest_output: u64,
+    /// Compacted: it takes no record without a key.
+    pub compacted: bool,
+    pub timestamps: Timestamps,
+}
+
+/// How far a record's timestamp may be from the brokers' clock, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamps {
+    /// The topic's `message.timestamp.before.max.ms` …
+    pub before: i64,
+    /// … and `message.timestamp.after.max.ms`.
+    pub after: i64,
+}
+
+impl Timestamps {
+    /// Not bounded, as where the brokers set the time themselves.
+    const ANY: Timestamps = Timestamps { before: i64::MAX, after: i64::MAX };
+}
+
+impl Topic {
+    /// A topic of which nothing else is known.
+    pub fn new(name: impl Into<Arc<str>>, partitions: i32, max_batch_bytes: u64) -> Topic {
+        Topic {
+            name: name.into(),
+            partitions,
+            partitions_now: partitions,
+            max_batch_bytes,
+            largest_output: max_batch_bytes,
+            compacted: false,
+            timestamps: Timestamps::ANY,
+        }
+    }
+
+    /// With what the brokers tell of its settings.
+    fn with(self, settings: &Settings, bounds: &SendBounds) -> Topic {
+        let max_batch_bytes = settings.number("max.message.bytes").unwrap_or(self.max_batch_bytes);
+        // Brokers before Kafka 3.6 have one bound for both.
+        let either = settings.number("message.timestamp.difference.max.ms");
+        let bound = |name| settings.number(name).or(either).and_then(|ms| i64::try_from(ms).ok()).unwrap_or(i64::MAX);
+        let by_brokers = settings.text("message.timestamp.type") == Some("LogAppendTime");
+        let timestamps = Timestamps {
+            before: bound("message.timestamp.before.max.ms"),
+            after: bound("message.timestamp.after.max.ms"),
+        };
+        Topic {
+            max_batch_bytes,
+            largest_output: bounds.largest(max_batch_bytes),
+            compacted: settings.text("cleanup.policy").is_some_and(|policy| policy.contains("compact")),
+            timestamps: if by_brokers { Timestamps::ANY } else { timestamps },
+            ..self
+        }
+    }
 }
 
 /// The topics that the configuration names, by name.
@@ -51,14 +117,17 @@ const ASK: Duration = Duration::from_secs(5);
 const MISSING_PATIENCE: Duration = Duration::from_secs(3);
 /// A topic's `max.message.bytes` where the brokers do not tell: Kafka's default.
 const DEFAULT_MAX_BATCH_BYTES: u64 = 1_048_588;
+/// The largest output, in bytes, that is tried where the brokers do not tell.
+const LARGEST_UNKNOWN: u64 = 16 << 20;
 
 /// Asks the brokers about every topic that `plans` name, and creates or checks
 /// the changelog topics.
 ///
 /// # Errors
 /// [`HostError::Unreachable`] when no broker answers within
-/// `host.start-timeout`; [`HostError::MissingTopic`] when a topic does not
-/// exist by then.
+/// `host.start-timeout`, or what keeps brokers from answering;
+/// [`HostError::MissingTopic`] when a topic does not exist by then, and
+/// [`HostError::Denied`] when this principal may not see it.
 pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Changelog>), HostError> {
     let client = worker::base_config(config);
     let asking: BaseConsumer = client.create().map_err(HostError::Client)?;
@@ -76,16 +145,23 @@ pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Cha
     }
     changelog::check_names(config)?;
     let changelogs = changelog::ensure(config, &wanted(plans, &partitions))?;
-    let limits = max_batch_bytes(&client, partitions.keys());
-    let named = partitions.into_iter().map(|(name, partitions)| Topic {
-        max_batch_bytes: limits.get(&name).copied().unwrap_or(DEFAULT_MAX_BATCH_BYTES),
-        name,
-        partitions,
+    let bounds = SendBounds::of(config);
+    let described = describe(&client, partitions.keys());
+    let topic = |name: Arc<str>, partitions, settings: Option<&Settings>| {
+        let unknown = Topic::new(name, partitions, DEFAULT_MAX_BATCH_BYTES);
+        match settings {
+            Some(settings) => unknown.with(settings, &bounds),
+            // The brokers do not tell: theirs is the last word.
+            None => Topic { largest_output: bounds.client.min(LARGEST_UNKNOWN), ..unknown },
+        }
+    };
+    let named = partitions.into_iter().map(|(name, partitions)| {
+        let settings = described.get(&name);
+        topic(name, partitions, settings)
     });
-    let kept = changelogs.iter().map(|changelog| Topic {
-        name: changelog.topic.as_str().into(),
-        partitions: 0,
-        max_batch_bytes: changelog.max_batch_bytes,
+    let kept = changelogs.iter().map(|changelog| {
+        let kept = Topic::new(changelog.topic.as_str(), 0, changelog.max_batch_bytes);
+        Topic { largest_output: bounds.largest(changelog.max_batch_bytes), ..kept }
     });
     Ok((named.chain(kept).collect(), changelogs))
 }
@@ -120,34 +196,54 @@ fn partition_count(
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let answer = asking.fetch_metadata(Some(topic), ASK.min(left).max(Duration::from_millis(100)));
-        let error = match answer {
+        let (error, may_pass) = match answer {
             Ok(metadata) => match metadata.topics().first() {
                 Some(found) if found.error().is_none() && !found.partitions().is_empty() => {
                     return Ok(found.partitions().len() as i32);
                 }
-                _ => HostError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
+                Some(found) if found.error() == Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) => {
+                    let right = if role == "source" { "Read" } else { "Write" };
+                    return Err(access::denied(config, role, topic, right));
+                }
+                // A topic that was created a moment ago.
+                _ => (
+                    HostError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
+                    left > config.host.start_timeout.saturating_sub(MISSING_PATIENCE),
+                ),
             },
-            Err(error) => HostError::Unreachable {
-                servers: servers.clone(),
-                waited: config.host.start_timeout,
-                reason: error.to_string(),
+            Err(error) => match Obstacle::find(config, deadline.saturating_duration_since(Instant::now())) {
+                Some(obstacle) if obstacle.is_lasting() => return Err(obstacle.into_error(config)),
+                Some(obstacle) => (obstacle.into_error(config), true),
+                // A broker that is starting.
+                None => {
+                    let (waited, reason) = (config.host.start_timeout, error.to_string());
+                    (HostError::Unreachable { servers: servers.clone(), waited, reason }, true)
+                }
             },
         };
-        // A topic that was created a moment ago, or a broker that is starting.
-        let patient =
-            matches!(error, HostError::Unreachable { .. }) || left > config.host.start_timeout - MISSING_PATIENCE;
-        if left.is_zero() || !patient {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || !may_pass {
             return Err(error);
         }
         std::thread::sleep(Duration::from_millis(200).min(left));
     }
 }
 
-/// What the brokers tell of `max.message.bytes`; nothing where they may not.
-pub fn max_batch_bytes<'a>(
-    client: &ClientConfig,
-    topics: impl Iterator<Item = &'a Arc<str>>,
-) -> HashMap<Arc<str>, u64> {
+/// The properties of one topic.
+struct Settings(ConfigResource);
+
+impl Settings {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.value.as_deref()
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.text(name)?.parse().ok()
+    }
+}
+
+/// What the brokers tell of topics' settings; nothing where they may not.
+fn describe<'a>(client: &ClientConfig, topics: impl Iterator<Item = &'a Arc<str>>) -> HashMap<Arc<str>, Settings> {
     let topics: Vec<_> = topics.collect();
     let Ok(admin) = client.create::<AdminClient<DefaultClientContext>>() else { return HashMap::new() };
     let wanted: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
@@ -159,10 +255,21 @@ pub fn max_batch_bytes<'a>(
             return HashMap::new();
         }
     };
-    let limit = |resource: &ConfigResource| resource.get("max.message.bytes")?.value.as_ref()?.parse().ok();
     let named = |resource: ConfigResource| match &resource.specifier {
-        OwnedResourceSpecifier::Topic(name) => Some((Arc::from(name.as_str()), limit(&resource)?)),
+        // Of a topic that may not be described there are none.
+        OwnedResourceSpecifier::Topic(name) if !resource.entries.is_empty() => {
+            Some((Arc::from(name.as_str()), Settings(resource)))
+        }
         _ => None,
     };
     described.into_iter().flatten().filter_map(named).collect()
+}
+
+/// What the brokers tell of `max.message.bytes`; nothing where they may not.
+pub fn max_batch_bytes<'a>(
+    client: &ClientConfig,
+    topics: impl Iterator<Item = &'a Arc<str>>,
+) -> HashMap<Arc<str>, u64> {
+    let limit = |(name, settings): (Arc<str>, Settings)| Some((name, settings.number("max.message.bytes")?));
+    describe(client, topics).into_iter().filter_map(limit).collect()
 }

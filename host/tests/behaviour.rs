@@ -6,10 +6,14 @@
 
 mod support;
 
+#[path = "behaviour/access.rs"]
+mod access;
 #[path = "behaviour/authors.rs"]
 mod authors;
 #[path = "behaviour/authors_languages.rs"]
 mod authors_languages;
+#[path = "behaviour/authors_records.rs"]
+mod authors_records;
 #[path = "behaviour/bounded.rs"]
 mod bounded;
 #[path = "behaviour/broker_faults.rs"]
@@ -55,8 +59,16 @@ mod growth_of_topics;
 mod hostile;
 #[path = "behaviour/hostile_batches.rs"]
 mod hostile_batches;
+#[path = "behaviour/hostile_connections.rs"]
+mod hostile_connections;
+#[path = "behaviour/hostile_edges.rs"]
+mod hostile_edges;
+#[path = "behaviour/hostile_folders.rs"]
+mod hostile_folders;
 #[path = "behaviour/hostile_neighbours.rs"]
 mod hostile_neighbours;
+#[path = "behaviour/hostile_producers.rs"]
+mod hostile_producers;
 #[path = "behaviour/keyvalue.rs"]
 mod keyvalue;
 #[path = "behaviour/kills.rs"]
@@ -95,6 +107,10 @@ mod quarantined_task;
 mod rebalance;
 #[path = "behaviour/restart.rs"]
 mod restart;
+#[path = "behaviour/shelf.rs"]
+mod shelf;
+#[path = "behaviour/signals.rs"]
+mod signals;
 #[path = "behaviour/signatures.rs"]
 mod signatures;
 #[path = "behaviour/silence.rs"]
@@ -111,6 +127,8 @@ mod state_survives;
 mod stores_away;
 #[path = "behaviour/swaps.rs"]
 mod swaps;
+#[path = "behaviour/telling.rs"]
+mod telling;
 #[path = "behaviour/terminal.rs"]
 mod terminal;
 #[path = "behaviour/timer_failures.rs"]

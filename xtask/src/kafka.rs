@@ -45,6 +45,9 @@ pub enum Command {
     /// Kafka's kafka-consumer-groups, e.g. `groups --describe --group patient-locations`
     #[command(disable_help_flag = true)]
     Groups(Passed),
+    /// Kafka's kafka-acls, e.g. `acls --add --allow-principal User:gregor --operation Write --topic locations`
+    #[command(disable_help_flag = true)]
+    Acls(Passed),
 }
 
 #[derive(Args)]
@@ -101,6 +104,7 @@ pub fn run(command: Command) -> Result<ExitCode> {
         Command::Produce(passed) => tools::exec(tools::Tool::Produce, passed.args)?,
         Command::Consume(passed) => tools::exec(tools::Tool::Consume, passed.args)?,
         Command::Groups(passed) => tools::exec(tools::Tool::Groups, passed.args)?,
+        Command::Acls(passed) => tools::exec(tools::Tool::Acls, passed.args)?,
     }
     Ok(ExitCode::SUCCESS)
 }

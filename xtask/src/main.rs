@@ -11,6 +11,7 @@ mod container_test;
 mod flink;
 mod kafka;
 mod languages;
+mod openmetrics;
 mod process;
 mod redis;
 mod test;
@@ -47,6 +48,8 @@ enum Command {
     Chaos(chaos::Args),
     /// Build the plugins in other languages than Rust, installing their tools below `target`
     Languages(languages::Args),
+    /// Read OpenMetrics text from standard input as Prometheus' own parser does
+    Openmetrics,
     /// Build the image, run docker-compose.yml and check it as a user would
     ContainerTest(container_test::Args),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Chaos(args) => chaos::run(&args),
         Command::Languages(args) => languages::run(&args),
+        Command::Openmetrics => openmetrics::run(),
         Command::ContainerTest(args) => container_test::run(&args),
     };
     match outcome {

@@ -173,7 +173,8 @@ impl Step {
 pub fn guests() -> Result<Tally> {
     check(
         "build --locked --target-dir target/plugins --profile plugin --target wasm32-wasip2 \
-         -p guests -p average-location -p geofence -p stale-patient --lib --examples",
+         -p guests -p average-location -p geofence -p stale-patient -p absence -p aggregate -p changes -p dedupe \
+         -p filter -p jq -p mask -p route -p shape -p throttle -p validate --lib --examples",
     )
 }
 

@@ -1,10 +1,13 @@
 //! An admin server for tests.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Admin, Health, Metrics, PluginStatus, Status, Views};
 use crate::config::Secret;
+use crate::deploy::{Audit, Flows, Workers};
+use crate::files::OwnedFolder;
 use crate::record::TopicPartition;
 use crate::state::StoreId;
 use crate::task::{PartitionState, StageView, View};
@@ -32,7 +35,7 @@ impl Served {
             metrics: Metrics::new(),
             health: Arc::new(Health::new(2)),
             plugins: Arc::default(),
-            deploys: super::DeployAccess::new(crossbeam_channel::unbounded().0, 1 << 10),
+            deploys: super::DeployAccess::new(HashMap::new(), Arc::new(no_flows()), 1 << 10),
             state: super::StateAccess {
                 stages: vec![("locations".to_owned(), "last-location".to_owned())],
                 workers: Vec::new(),
@@ -47,7 +50,7 @@ impl Served {
         status.plugins.insert(plugin.plugin.clone(), plugin);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let token = token.map(|token| Secret::from(token.to_owned()));
-        let bound = Admin::bind("127.0.0.1:0".parse().unwrap(), token, status.clone());
+        let bound = Admin::bind("127.0.0.1:0".parse().unwrap(), token, Vec::new(), status.clone());
         let (address, serve) = runtime.block_on(bound).unwrap();
         runtime.spawn(serve);
         Served { url: format!("http://{address}"), status, _runtime: runtime }
@@ -63,6 +66,13 @@ impl Served {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
         self.status.health.beat(1, now - 120_000);
     }
+}
+
+/// Of no pipeline.
+fn no_flows() -> Flows {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = Audit::open(&OwnedFolder::open(folder.path()).unwrap()).unwrap();
+    Flows::new(&[], Arc::new(std::iter::empty().collect()), Workers::new(Vec::new()), audit)
 }
 
 /// Partition 2 runs and its end is known; partition 10 is held and its is not.

@@ -30,6 +30,8 @@ struct Worker {
     brokers: AtomicBool,
     /// Since when a commit waits, in milliseconds since the Unix epoch; 0: none does.
     waits_ms: AtomicU64,
+    /// Its partitions whose work is taken back again and again.
+    stuck: AtomicU64,
     /// How often it was settled since someone was not.
     settled: AtomicU64,
 }
@@ -45,6 +47,7 @@ impl Health {
             joined: AtomicBool::new(false),
             brokers: AtomicBool::new(true),
             waits_ms: AtomicU64::new(0),
+            stuck: AtomicU64::new(0),
             settled: AtomicU64::new(0),
         };
         Health((0..workers).map(worker).collect())
@@ -87,6 +90,14 @@ impl Health {
     pub fn waits(&self, worker: usize, since_ms: Option<u64>) {
         if let Some(worker) = self.0.get(worker) {
             worker.waits_ms.store(since_ms.unwrap_or(0), Relaxed);
+        }
+    }
+
+    /// So many partitions of `worker` make no progress: their work was taken back
+    /// several times in turn.
+    pub fn stuck(&self, worker: usize, partitions: u64) {
+        if let Some(worker) = self.0.get(worker) {
+            worker.stuck.store(partitions, Relaxed);
         }
     }
 
@@ -148,6 +159,15 @@ impl Health {
                 "worker {worker} has been unable to commit for {} s: this host's log says what does not answer, \
                  brokers or a state store",
                 waits.as_secs()
+            ));
+        }
+        let stuck = |worker: &Worker| Some(worker.stuck.load(Relaxed)).filter(|partitions| *partitions > 0);
+        if let Some((worker, partitions)) =
+            self.0.iter().enumerate().find_map(|(index, worker)| Some((index, stuck(worker)?)))
+        {
+            return Err(format!(
+                "{partitions} partitions of worker {worker} make no progress: their work was taken back several times in \
+                 turn; `gregor status` names them, this host's log says why"
             ));
         }
         Ok(())
@@ -236,6 +256,17 @@ mod tests {
         let health = beating(1);
         health.joined(0);
         assert!(health.ready(NOW + 61_000).unwrap_err().contains("worker 0 has not answered for 61 s"));
+    }
+
+    #[test]
+    fn partitions_without_progress_take_readiness_but_not_life() {
+        let health = beating(1);
+        health.joined(0);
+        health.stuck(0, 2);
+        assert!(health.ready(NOW).unwrap_err().contains("2 partitions of worker 0 make no progress"));
+        assert!(health.alive(NOW));
+        health.stuck(0, 0);
+        assert_eq!(health.ready(NOW), Ok(()));
     }
 
     #[test]

@@ -46,6 +46,7 @@ struct Registered {
     consumed: Family<Labels<1>, Counter>,
     produced: Family<Labels<1>, Counter>,
     redriven: Family<Labels<1>, Counter>,
+    aborts: Family<Labels<1>, Counter>,
     stages: Arc<Stages>,
     commits: Histogram,
     loads: Family<Labels<1>, Counter>,
@@ -66,6 +67,7 @@ impl Metrics {
             consumed: Family::default(),
             produced: Family::default(),
             redriven: Family::default(),
+            aborts: Family::default(),
             stages: Arc::default(),
             commits: Histogram::new(COMMIT_SECONDS),
             loads: Family::default(),
@@ -88,6 +90,11 @@ impl Metrics {
     /// A dead letter went through `pipeline` again, whatever came of it.
     pub fn redriven(&self, pipeline: &str) {
         self.0.redriven.get_or_create(&[("pipeline", pipeline.to_owned())]).inc();
+    }
+
+    /// What a worker did since its last commit was taken back for `reason`.
+    pub fn abort(&self, reason: &'static str) {
+        self.0.aborts.get_or_create(&[("reason", reason.to_owned())]).inc();
     }
 
     /// Adds what a stage of one task did since its last commit.
@@ -147,6 +154,11 @@ impl Registered {
             "dead_letters_redriven",
             "Dead letters that went through their pipeline again",
             self.redriven.clone(),
+        );
+        registry.register(
+            "aborts",
+            "Commit intervals whose work was taken back and processed again, by reason",
+            self.aborts.clone(),
         );
         registry.register(
             "commit_seconds",

@@ -15,21 +15,25 @@
 //! | `POST /api/v1/pipelines/{pipeline}/pause`, `/resume` | its partitions, or one, wait or go on; only where there is a token |
 //! | `GET /api/v1/state/{pipeline}/{stage}` | entries of a stage's state; only where there is a token |
 //!
-//! No other route changes anything or reads a request's body.
+//! No other route changes anything or reads a request's body. All but health are
+//! answered only where they are asked for by a name of this server.
 
 mod documents;
 mod flow;
+mod names;
 mod plugins;
 mod state;
 
-use std::future::Future;
+use std::future::{Future, Ready, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -37,7 +41,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::TcpListener;
 
-use super::listener::{Listener, Peer, SILENCE};
+use self::names::Names;
+use super::listener::{self, Bounds};
 use super::{Health, Metrics, Views, views};
 use crate::config::Secret;
 use crate::state::Copies;
@@ -45,6 +50,7 @@ pub use documents::PluginStatus;
 pub use plugins::DeployAccess;
 pub use state::StateAccess;
 
+const PROBLEM: &str = "application/problem+json";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const ROUTES: &str = "\
@@ -96,31 +102,25 @@ impl Admin {
     /// Listens on `address`, whose port may be 0 for any free one. The future
     /// serves until it is dropped; it must run on a tokio runtime with I/O and
     /// time enabled. Where `token` is given, all routes but the two of health
-    /// ask for it as a bearer token.
+    /// ask for it as a bearer token. Besides its address, the server is known by
+    /// `names`.
     ///
     /// # Errors
     /// When the address cannot be listened on.
     pub async fn bind(
         address: SocketAddr,
         token: Option<Secret>,
+        names: Vec<String>,
         status: Arc<Status>,
     ) -> io::Result<(SocketAddr, impl Future<Output = ()> + Send + 'static)> {
         let listener = TcpListener::bind(address).await?;
         let bound = listener.local_addr()?;
-        let listener = Listener::new(listener, SILENCE);
-        let serve = async move {
-            // `serve` goes on for ever: failed accepts are tried again.
-            if let Err(error) =
-                axum::serve(listener, router(token, status).into_make_service_with_connect_info::<Peer>()).await
-            {
-                tracing::error!(%error, "the admin server ended");
-            }
-        };
-        Ok((bound, serve))
+        let router = router(token, Names::new(bound.ip(), names), status);
+        Ok((bound, listener::serve(listener, router, Bounds::ADMIN)))
     }
 }
 
-fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
+fn router(token: Option<Secret>, names: Names, status: Arc<Status>) -> Router {
     let (state, plugin, rollback) = match token {
         Some(_) => (get(state::state), get(plugins::plugin).post(plugins::deploy), post(plugins::roll_back)),
         None => (get(state::closed), get(plugins::plugin).post(plugins::closed), post(plugins::closed)),
@@ -135,18 +135,19 @@ fn router(token: Option<Secret>, status: Arc<Status>) -> Router {
         .route("/api/v1/status", get(host))
         .route("/api/v1/partitions", get(partitions))
         .route("/api/v1/plugins", get(plugins))
-        .route("/api/v1/plugins/{plugin}", plugin)
-        .route("/api/v1/plugins/{plugin}/rollback", rollback.fallback(only_post))
-        .route("/api/v1/pipelines/{pipeline}/pause", pause.fallback(only_post))
-        .route("/api/v1/pipelines/{pipeline}/resume", resume.fallback(only_post))
+        .route("/api/v1/plugins/{plugin}", plugin.fallback(only("GET and POST")))
+        .route("/api/v1/plugins/{plugin}/rollback", rollback.fallback(only("POST")))
+        .route("/api/v1/pipelines/{pipeline}/pause", pause.fallback(only("POST")))
+        .route("/api/v1/pipelines/{pipeline}/resume", resume.fallback(only("POST")))
         .route("/api/v1/state/{pipeline}/{stage}", state)
         .fallback(no_route)
-        .method_not_allowed_fallback(no_method)
-        .layer(from_fn_with_state(token.map(Arc::new), require_token));
+        .method_not_allowed_fallback(only("GET"))
+        .layer(from_fn_with_state(token.map(Arc::new), require_token))
+        .layer(from_fn_with_state(Arc::new(names), names::require_name));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .method_not_allowed_fallback(no_method)
+        .method_not_allowed_fallback(only("GET"))
         .merge(guarded)
         .with_state(status)
 }
@@ -186,12 +187,27 @@ async fn no_route() -> Response {
     refuse(StatusCode::NOT_FOUND, "there is no such route: GET / lists those there are")
 }
 
-async fn no_method() -> Response {
-    refuse(StatusCode::METHOD_NOT_ALLOWED, "this route only answers GET")
+/// Answers where a route has none for a method.
+fn only(methods: &'static str) -> impl Fn() -> Ready<Response> + Clone {
+    move || ready(refuse(StatusCode::METHOD_NOT_ALLOWED, &format!("this route answers {methods} only")))
 }
 
-async fn only_post() -> Response {
-    refuse(StatusCode::METHOD_NOT_ALLOWED, "this route only answers POST")
+/// The names in a route's path, decoded.
+pub struct Named<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Named<T>
+where
+    S: Send + Sync,
+    Path<T>: FromRequestParts<S, Rejection = PathRejection>,
+{
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named<T>, Response> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(names)) => Ok(Named(names)),
+            Err(_) => Err(refuse(StatusCode::BAD_REQUEST, "the path names something in bytes that are no UTF-8 text")),
+        }
+    }
 }
 
 async fn require_token(
@@ -226,8 +242,13 @@ fn same(given: &[u8], token: &[u8]) -> bool {
     given.len() == token.len() && difference == 0
 }
 
+/// A problem document (RFC 9457); `error` is what the answer was before there was one.
 fn refuse(status: StatusCode, problem: &str) -> Response {
-    (status, Json(serde_json::json!({ "error": problem }))).into_response()
+    let title = status.canonical_reason().unwrap_or_default();
+    let document = serde_json::json!({
+        "title": title, "status": status.as_u16(), "detail": problem, "error": problem,
+    });
+    (status, [(CONTENT_TYPE, PROBLEM)], document.to_string()).into_response()
 }
 
 fn now_ms() -> u64 {

@@ -17,6 +17,11 @@ pub fn lay_out(folder: &Path) -> Result<(), AuthorError> {
     WIT.iter().try_for_each(|(path, content)| files::write(&folder.join(path), content))
 }
 
+/// All of it, for a digest of what a component is made of.
+pub fn content() -> impl Iterator<Item = &'static [u8]> {
+    WIT.iter().map(|(_, content)| *content)
+}
+
 /// `world` of it, read.
 ///
 /// # Errors

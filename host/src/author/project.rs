@@ -9,6 +9,8 @@ use super::{AuthorError, Language, World, files, name};
 
 /// What is generated for tools, and not for the author to keep.
 const GENERATED: &str = ".gregor";
+/// A package below the author's Go module.
+pub const BINDINGS: &str = "gregor";
 
 #[derive(Debug)]
 pub struct Project {
@@ -58,6 +60,11 @@ impl Project {
         let folder = self.dir.join(GENERATED);
         files::write(&folder.join(".gitignore"), b"*\n")?;
         Ok(folder)
+    }
+
+    /// Of Go: the package that bindings are written to.
+    pub fn bindings(&self) -> PathBuf {
+        self.dir.join(BINDINGS)
     }
 
     /// Where the component goes.

@@ -1,5 +1,6 @@
 //! The admin API of a running host, as commands ask it.
 
+use std::env::VarError;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -147,6 +148,21 @@ impl Api {
             self.base
         );
         Failed::Answer { code: NOT_REACHABLE, problem }
+    }
+}
+
+/// The token in the environment variable `name`, if there is one.
+///
+/// # Errors
+/// When it is no text.
+pub fn token(name: &str) -> Result<Option<String>, Failed> {
+    match std::env::var(name) {
+        Ok(token) => Ok(Some(token.trim().to_owned()).filter(|token| !token.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => {
+            let problem = format!("{name} is not UTF-8 text: set it to the host's `host.admin-token`");
+            Err(Failed::Answer { code: CONFIGURATION, problem })
+        }
     }
 }
 

@@ -32,7 +32,7 @@ impl Write for Lines {
 /// Shows, until `over` hangs up, how far a bounded run is, and what is left to
 /// read of changelogs while state is restored. Draws nothing but on a terminal.
 pub fn show(host: &Host, over: &Receiver<()>) {
-    if !io::stderr().is_terminal() {
+    if !are_drawn() {
         // Returns when it hangs up.
         let _ = over.recv();
         return;
@@ -60,6 +60,11 @@ pub fn show(host: &Host, over: &Receiver<()>) {
         bar.tick();
     }
     run.iter().chain(&restore).for_each(ProgressBar::finish_and_clear);
+}
+
+/// Whether standard error is a terminal that can take a line back.
+pub fn are_drawn() -> bool {
+    io::stderr().is_terminal() && !super::log::is_dumb()
 }
 
 fn bar(words: &str, length: i64) -> ProgressBar {

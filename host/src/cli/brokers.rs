@@ -6,6 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 
+use crate::access::{self, Obstacle};
 use crate::config::Config;
 use crate::error::HostError;
 use crate::worker::Quiet;
@@ -32,11 +33,24 @@ impl<'a> Brokers<'a> {
     /// When no broker answers.
     pub fn until<T>(&self, mut ask: impl FnMut() -> KafkaResult<T>) -> Result<T, HostError> {
         loop {
-            match ask() {
+            let error = match ask() {
                 Ok(answer) => return Ok(answer),
-                Err(error) if Instant::now() >= self.deadline => return Err(self.unreachable(&error)),
-                Err(_) => std::thread::sleep(PAUSE),
+                Err(error) => error,
+            };
+            if access::is_denied(&error) {
+                let (servers, group) = (self.config.kafka.bootstrap_servers().to_owned(), self.config.app.clone());
+                return Err(HostError::NotGranted { servers, group, reason: error.to_string() });
             }
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let error = match Obstacle::find(self.config, left) {
+                Some(obstacle) if obstacle.is_lasting() => return Err(obstacle.into_error(self.config)),
+                Some(obstacle) => obstacle.into_error(self.config),
+                None => self.unreachable(&error),
+            };
+            if left.is_zero() {
+                return Err(error);
+            }
+            std::thread::sleep(PAUSE);
         }
     }
 
@@ -51,16 +65,19 @@ impl<'a> Brokers<'a> {
     /// How many partitions a topic has; `None` where it does not exist.
     ///
     /// # Errors
-    /// When no broker answers.
+    /// When no broker answers, or this principal may not see the topic.
     pub fn partitions(&self, client: &BaseConsumer<Quiet>, topic: &str) -> Result<Option<i32>, HostError> {
         self.until(|| {
             let metadata = client.fetch_metadata(Some(topic), ASK)?;
-            let Some(found) = metadata.topics().first() else { return Ok(None) };
+            let Some(found) = metadata.topics().first() else { return Ok(Ok(None)) };
             match found.error() {
-                None => Ok(Some(found.partitions().len() as i32)),
-                Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(None),
+                None => Ok(Ok(Some(found.partitions().len() as i32))),
+                Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) => Ok(Ok(None)),
+                Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) => {
+                    Ok(Err(access::denied(self.config, "the", topic, "Read")))
+                }
                 Some(error) => Err(KafkaError::MetadataFetch(error.into())),
             }
-        })
+        })?
     }
 }

@@ -18,7 +18,10 @@ pub enum ConfigCommand {
 
 pub fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
     let ConfigCommand::Check { config: args } = command;
-    let config = args.load()?;
+    let config = super::read(&args.config)?;
+    for warning in &config.warnings {
+        eprintln!("warning: {warning}");
+    }
     println!("{} is fine", args.config.display());
     for pipeline in &config.pipelines {
         let stages: Vec<_> = pipeline.stages.iter().map(|stage| stage.name.as_str()).collect();

@@ -6,24 +6,28 @@ mod brokers;
 mod config;
 mod dead_letter;
 mod demo;
+mod log;
+mod output;
 mod pause;
 mod plugin;
 mod run;
 mod state;
 mod status;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use tracing_subscriber::filter::{ParseError, Targets};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Parser, Subcommand};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::config::{Config, ConfigErrors};
 use crate::error::HostError;
+use crate::files::private;
 use crate::plugin::compiler;
 use crate::worker;
+use log::LogFormat;
 
 /// WebAssembly plugins over Kafka records: sandboxed, in order, swapped without stopping.
 #[derive(Parser)]
@@ -38,12 +42,6 @@ pub struct Cli {
     log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
 }
 
 #[derive(Subcommand)]
@@ -97,8 +95,16 @@ not reachable or a topic is missing; 4 a plugin is missing or refused.";
 #[derive(clap::Args)]
 struct ConfigArgs {
     /// The configuration file; `GREGOR__SECTION__KEY` variables override it
-    #[arg(long, short, env = "GREGOR_CONFIG", default_value = "gregor.toml", value_name = "FILE")]
+    #[arg(long, short, env = "GREGOR_CONFIG", default_value = CONFIG, value_parser = config_file(), value_name = "FILE")]
     config: PathBuf,
+}
+
+/// Where the configuration is looked for.
+const CONFIG: &str = "gregor.toml";
+
+/// The path of a configuration; an empty variable is as good as none.
+fn config_file() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(|path| if path.is_empty() { PathBuf::from(CONFIG) } else { PathBuf::from(path) })
 }
 
 impl ConfigArgs {
@@ -107,23 +113,42 @@ impl ConfigArgs {
     }
 }
 
-fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    let env =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Config::load(path, env, &worker::check_property)
+/// The configuration with this environment, its warnings unsaid.
+fn read(path: &Path) -> Result<Config, ConfigErrors> {
+    Config::load_with(path, std::env::vars_os(), &worker::check_property)
 }
 
-/// As shells report a program that SIGPIPE ended.
-const READER_GONE: i32 = 141;
+fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    let config = read(path)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
+
+/// Runs the command that this process was called with.
+pub fn main() -> ExitCode {
+    output::ended(|| match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(told) => {
+            // Help, the version, or what is wrong with the arguments.
+            match told.print().and_then(|()| std::io::stdout().flush()) {
+                Ok(()) => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2)),
+                Err(error) => output::unwritten(&error.to_string()),
+            }
+        }
+    })
+}
 
 /// Runs a command; its errors become one line each and an exit code.
-pub fn run(cli: Cli) -> ExitCode {
+fn run(cli: Cli) -> ExitCode {
     if let Command::Compile(args) = &cli.command {
         return plugin::compile(args);
     }
+    keep_to_itself(&cli.command);
     let default = match cli.command {
         // Each failure is told by the command itself; what a plugin prints is its author's.
-        Command::Plugin(plugin::PluginCommand::Test(_)) => "off,gregor::guest=info",
+        Command::Plugin(plugin::PluginCommand::Test(_) | plugin::PluginCommand::Try(_)) => "off,gregor::guest=info",
         Command::Demo(_)
         | Command::State(_)
         | Command::DeadLetter(_)
@@ -132,9 +157,9 @@ pub fn run(cli: Cli) -> ExitCode {
         | Command::Resume(_) => "warn,librdkafka=error",
         _ => "info,librdkafka=warn",
     };
-    end_where_nobody_reads();
-    if let Err(error) = start_log(cli.log.as_deref().unwrap_or(default), cli.log_format) {
-        eprintln!("error: --log: {error}");
+    let filter = cli.log.as_deref().filter(|filter| !filter.trim().is_empty());
+    if let Err(error) = log::start(filter.unwrap_or(default), cli.log_format) {
+        eprintln!("error: --log (GREGOR_LOG): {error}");
         return ExitCode::from(2);
     }
     let outcome = match cli.command {
@@ -157,32 +182,15 @@ pub fn run(cli: Cli) -> ExitCode {
     })
 }
 
-/// Whoever reads the output may have seen enough, as `head` has: no reason for a
-/// panic, which is what the standard library makes of it.
-fn end_where_nobody_reads() {
-    let tell = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        let text = panic.payload_as_str().unwrap_or_default();
-        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
-            std::process::exit(READER_GONE);
-        }
-        tell(panic);
-    }));
-}
-
-fn start_log(filter: &str, format: LogFormat) -> Result<(), ParseError> {
-    let targets: Targets = filter.parse()?;
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(|| bars::Lines)
-        // It would tell on standard error that standard error takes nothing, and
-        // end the thread when that fails as well: on a full disk, or a closed pipe.
-        .log_internal_errors(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    // For all of it, not for this layer: a line that follows one that is filtered by a layer may get lost.
-    let log = tracing_subscriber::registry().with(targets);
-    match format {
-        LogFormat::Text => log.with(lines).init(),
-        LogFormat::Json => log.with(lines.json()).init(),
+/// Keeps other processes, of this user too, from this one's memory and
+/// environment, which hold tokens and passwords, and other users from the files
+/// of those commands that write what records hold. Projects of plugins keep the
+/// user's own umask.
+fn keep_to_itself(command: &Command) {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        eprintln!("warning: other processes of this user can read this one's environment: {error}");
     }
-    Ok(())
+    if matches!(command, Command::Run(_) | Command::Demo(_) | Command::State(_) | Command::DeadLetter(_)) {
+        private::by_default();
+    }
 }

@@ -7,7 +7,6 @@ mod import;
 mod look;
 mod stopped;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,7 +160,7 @@ fn refused(failed: Failed) -> anyhow::Error {
 
 /// On a terminal, what is being done.
 fn bar() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
+    if !super::bars::are_drawn() {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{spinner} {human_pos} entries, {msg}");

@@ -1,6 +1,6 @@
 //! `gregor status`: what a running host's admin server says of it.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,7 +10,8 @@ use comfy_table::{Table, presets};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::api::{Api, Failed, NOT_WELL, printable};
+use super::api::{Api, Failed, NOT_WELL, printable, token};
+use super::output;
 
 const SHORT_DIGEST: usize = 12;
 
@@ -41,8 +42,7 @@ pub struct StatusArgs {
 /// When standard output cannot be written, or the server answers with
 /// something that is not its API.
 pub fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
-    let token = std::env::var(&args.token_env).ok().map(|token| token.trim().to_owned());
-    let code = match show(&args, token.filter(|token| !token.is_empty()), &mut io::stdout().lock()) {
+    let code = match token(&args.token_env).and_then(|token| show(&args, token, &mut output::stdout())) {
         Ok(()) => 0,
         Err(Failed::Answer { code, problem }) => {
             eprintln!("error: {problem}");

@@ -23,8 +23,15 @@
 //! Steps that brokers or stores do not answer are tried again before any
 //! further record is processed; what cannot get better ends the worker before
 //! offsets pass what was delivered.
+//!
+//! An output that is refused ends nothing: what its task did since the last
+//! commit is taken back (exactly once: what every task of the worker did, with
+//! the transaction), and the unit that gave it fails with the refusal when it
+//! comes again (see `refusal`).
 
 mod crash;
+mod plain;
+mod refusal;
 mod steps;
 mod transaction;
 mod unclear;
@@ -34,16 +41,20 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer;
 
 pub use watchdog::Watchdog;
 
 use crate::error::WorkerError;
+use crate::origin::Origin;
+use crate::repeated::Repeated;
 use crate::state::StateError;
 use crate::task::Task;
-use crate::worker::{self, Member, Sender};
-use steps::{Unsent, classify, flush, leave_uncommitted, offsets, offsets_of, send_changes};
-use transaction::Ended;
+use crate::worker::{Failed, Member, Sender};
+use refusal::{Traced, trace};
+use steps::{Unsent, offsets_of, send_changes};
+use transaction::{Closed, Ended};
 
 /// How long one question to the brokers may hold the worker.
 const ASK: Duration = Duration::from_secs(5);
@@ -53,6 +64,13 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// one's name: one that was frozen, or whose transaction timed out, is fenced
 /// once.
 const FENCED: (usize, Duration) = (5, Duration::from_secs(30));
+
+/// Why a transaction is aborted that holds what this worker has no right to any more.
+const LOST: &str = "lost";
+
+static STORE: Repeated = Repeated::new();
+static OPENING: Repeated = Repeated::new();
+static BEGINNING: Repeated = Repeated::new();
 
 /// What a commit came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +84,8 @@ pub enum Committed {
     /// Brokers or stores do not answer: the same commit is to be tried again
     /// before any further record is processed.
     Pending,
-    /// Exactly once: nothing since the last commit happened. Tasks are back
-    /// there and their records are to be fetched again.
+    /// Nothing since the last commit happened, of some tasks or of all. They are
+    /// back there and their records are to be fetched again.
     RolledBack,
 }
 
@@ -88,12 +106,20 @@ pub struct Committer {
     interval: Duration,
     last: Instant,
     phase: Phase,
-    /// Exactly once: what the producer is made of.
-    transactional: Option<ClientConfig>,
+    /// What the producer is made of.
+    producer: ClientConfig,
+    /// Exactly once.
+    transactional: bool,
     /// A transaction is open.
     begun: bool,
     /// The open transaction can only be aborted.
     doomed: bool,
+    /// The next commit is due at once.
+    hurried: bool,
+    /// Outputs of a producer that is made anew.
+    unclear: Vec<Failed>,
+    /// Why work was taken back since this was last asked.
+    aborts: Vec<&'static str>,
     /// When the producer was fenced, lately.
     fenced: VecDeque<Instant>,
     watchdog: Watchdog,
@@ -107,19 +133,25 @@ pub struct Parties<'a> {
     pub tasks: Vec<&'a mut Task>,
     /// Milliseconds since the Unix epoch.
     pub now_ms: u64,
+    /// Called while brokers are waited for.
+    pub waiting: &'a dyn Fn(),
 }
 
 impl Committer {
-    /// `transactional` is the producer's configuration where the guarantee is
-    /// exactly once.
-    pub fn new(interval: Duration, transactional: Option<ClientConfig>, watchdog: Watchdog) -> Committer {
+    /// `producer` is the producer's configuration, with a transactional id where
+    /// the guarantee is exactly once.
+    pub fn new(interval: Duration, producer: ClientConfig, watchdog: Watchdog) -> Committer {
         Committer {
             interval,
             last: Instant::now(),
             phase: Phase::Open,
-            transactional,
+            transactional: producer.get("transactional.id").is_some(),
+            producer,
             begun: false,
             doomed: false,
+            hurried: false,
+            unclear: Vec::new(),
+            aborts: Vec::new(),
             fenced: VecDeque::new(),
             watchdog,
         }
@@ -136,6 +168,7 @@ impl Committer {
 
     fn pace(&self) -> Duration {
         match self.phase {
+            Phase::Open if self.hurried => Duration::ZERO,
             Phase::Open => self.interval,
             Phase::Sent | Phase::Down | Phase::Unclear => BACKOFF,
         }
@@ -153,28 +186,37 @@ impl Committer {
     /// # Errors
     /// When they refuse.
     pub fn open(&mut self, sender: &mut Sender) -> Result<bool, WorkerError> {
-        let Some(config) = &self.transactional else { return Ok(true) };
-        match transaction::open(config, &self.watchdog) {
+        if !self.transactional {
+            return Ok(true);
+        }
+        match transaction::open(&self.producer, &self.watchdog) {
             Ok(opened) => {
                 *sender = opened;
                 Ok(true)
             }
-            Err((error, true)) => {
-                tracing::warn!(%error, "the transactional id is not taken over yet; trying again");
+            Err(Closed::NotYet(error)) => {
+                if let Some(suppressed) = OPENING.line() {
+                    tracing::warn!(%error, suppressed, "the transactional id is not taken over yet; trying again");
+                }
                 Ok(false)
             }
-            Err((error, false)) => Err(WorkerError::Denied(error)),
+            Err(Closed::Denied(error)) => Err(WorkerError::Denied(error)),
+            Err(Closed::Timeout) => Err(WorkerError::TransactionTimeout {
+                ours: self.producer.get("transaction.timeout.ms").unwrap_or_default().to_owned(),
+            }),
         }
     }
 
     /// Before a record is processed: outputs need a transaction to be in.
     /// False if there is none: its record is to be fetched again.
     pub fn begin(&mut self, sender: &Sender) -> bool {
-        if self.transactional.is_some() && !self.begun {
+        if self.transactional && !self.begun {
             self.begun = true;
             // Only a fault of ours, or a producer that was fenced meanwhile.
             if let Err(error) = sender.begin_transaction() {
-                tracing::warn!(%error, "no transaction can be begun");
+                if let Some(suppressed) = BEGINNING.line() {
+                    tracing::warn!(%error, suppressed, "no transaction can be begun");
+                }
                 self.doomed = true;
             }
         }
@@ -192,17 +234,24 @@ impl Committer {
         self.begun
     }
 
-    /// An output that the producer does not take: the transaction is to be aborted.
-    ///
-    /// # Errors
-    /// At least once: what the client library said, as there is no way back.
-    pub fn doom(&mut self, error: WorkerError) -> Result<(), WorkerError> {
-        if self.transactional.is_none() {
-            return Err(error);
+    /// An output that the producer does not take: its unit is to be processed
+    /// again, and the next commit, which is due at once, takes back what came of it.
+    pub fn refuse(&mut self, sender: &Sender, topic: &str, partition: Option<i32>, code: Code, origin: Origin) {
+        // The producer's transaction failed before: that has a cause of its own.
+        if !matches!(code, Code::PurgeQueue | Code::State) {
+            sender.context().note(topic, partition.unwrap_or(-1), code, origin);
         }
-        tracing::warn!(%error, "an output is not taken; aborting the transaction");
-        self.doomed = true;
-        Ok(())
+        (self.doomed, self.hurried) = (self.transactional, true);
+    }
+
+    /// Whether what is sent now comes to nothing.
+    pub fn is_doomed(&self) -> bool {
+        self.doomed
+    }
+
+    /// Why work was taken back since this was last asked, once for each time.
+    pub fn take_aborts(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.aborts)
     }
 
     /// Makes everything that tasks have settled durable.
@@ -211,70 +260,13 @@ impl Committer {
     /// When the worker cannot go on: an output was refused for good, the
     /// member is fenced, or the brokers deny it. Offsets are not committed then.
     pub fn commit(&mut self, parties: Parties<'_>) -> Result<Committed, WorkerError> {
+        self.hurried = false;
         let committed = match self.transactional {
-            None => self.commit_plainly(parties),
-            Some(_) => self.commit_transaction(parties),
+            false => self.commit_plainly(parties),
+            true => self.commit_transaction(parties),
         };
         self.last = Instant::now();
         committed
-    }
-
-    fn commit_plainly(&mut self, parties: Parties<'_>) -> Result<Committed, WorkerError> {
-        let Parties { member, sender, mut tasks, now_ms } = parties;
-        tasks.retain(|task| task.broken().is_none() && task.is_dirty());
-        if tasks.is_empty() {
-            self.phase = Phase::Open;
-            return sender.context().check().map(|()| Committed::Idle);
-        }
-        crash::point("outputs-sent");
-        if !matches!(self.phase, Phase::Sent) {
-            for task in &mut tasks {
-                match send_changes(sender, task, now_ms) {
-                    Ok(()) => {}
-                    Err(Unsent::State(error)) => {
-                        task.break_off(error);
-                        return Ok(Committed::Refused);
-                    }
-                    Err(Unsent::Output(error)) => return Err(error),
-                }
-            }
-            self.phase = Phase::Sent;
-        }
-        if !flush(sender)? {
-            return Ok(Committed::Pending);
-        }
-        crash::point("changelog-sent");
-        for task in &mut tasks {
-            match task.prepare(now_ms) {
-                Ok(()) => {}
-                Err(error @ (StateError::Unavailable(_) | StateError::Full(_))) => {
-                    tracing::warn!(partition = %task.id, %error, "the commit waits for the state store");
-                    return Ok(Committed::Pending);
-                }
-                Err(error) => {
-                    task.break_off(error);
-                    self.phase = Phase::Open;
-                    return Ok(Committed::Refused);
-                }
-            }
-        }
-        crash::point("state-prepared");
-        let committed = match worker::commit(member, &offsets(&tasks)?) {
-            Ok(failed) => {
-                leave_uncommitted(&mut tasks, &failed);
-                if tasks.is_empty() { Committed::Refused } else { Committed::Done }
-            }
-            Err(error) => classify(error)?,
-        };
-        if committed != Committed::Pending {
-            self.phase = Phase::Open;
-        }
-        if matches!(committed, Committed::Done) {
-            crash::point("committed");
-            tasks.iter_mut().for_each(|task| task.finish());
-            crash::point("state-finished");
-        }
-        Ok(committed)
     }
 
     fn commit_transaction(&mut self, mut parties: Parties<'_>) -> Result<Committed, WorkerError> {
@@ -285,7 +277,9 @@ impl Committer {
                     match task.ready() {
                         Ok(()) => {}
                         Err(error @ (StateError::Unavailable(_) | StateError::Full(_))) => {
-                            tracing::warn!(%error, "records wait for the state store");
+                            if let Some(suppressed) = STORE.line() {
+                                tracing::warn!(%error, suppressed, "records wait for the state store");
+                            }
                             return Ok(Committed::Pending);
                         }
                         Err(error) => task.break_off(error),
@@ -296,7 +290,8 @@ impl Committer {
             }
             Phase::Unclear => return self.clear_up(parties),
         }
-        let broken = self.doomed || parties.tasks.iter().any(|task| task.broken().is_some());
+        let failed = parties.sender.context().has_failed();
+        let broken = self.doomed || failed || parties.tasks.iter().any(|task| task.broken().is_some());
         if !broken && !self.begun && !parties.tasks.iter().any(|task| task.is_dirty()) {
             return Ok(Committed::Idle);
         }
@@ -307,11 +302,11 @@ impl Committer {
         let mut ready = if broken || self.doomed { Err(None) } else { Ok(()) };
         for task in &mut dirty {
             if ready.is_ok() {
-                ready = match send_changes(parties.sender, task, now_ms) {
+                ready = match send_changes(parties.sender, task, now_ms, parties.waiting) {
                     Ok(()) => Ok(()),
                     Err(Unsent::State(error)) => Err(Some(error)),
-                    Err(Unsent::Output(error)) => {
-                        self.doom(error)?;
+                    Err(Unsent::Refused { topic, code, origin }) => {
+                        self.refuse(parties.sender, &topic, Some(task.id.partition), code, origin);
                         Err(None)
                     }
                 };
@@ -330,7 +325,7 @@ impl Committer {
         }
         crash::point("state-prepared");
         let ended = match &ready {
-            Err(_) => transaction::abort(parties.sender, &self.watchdog),
+            Err(_) => transaction::abort_failed(parties.sender, &self.watchdog),
             Ok(()) if dirty.is_empty() => transaction::abort(parties.sender, &self.watchdog),
             Ok(()) => {
                 let shared: Vec<&Task> = dirty.iter().map(|task| &***task).collect();
@@ -345,12 +340,32 @@ impl Committer {
                 crash::point("state-finished");
                 Ok(Committed::Done)
             }
-            Ended::Aborted => {
+            Ended::Aborted(error) => {
                 (self.begun, self.doomed) = (false, false);
-                parties.sender.context().take_refusal()?;
-                dirty.iter_mut().for_each(|task| task.roll_back());
-                if let Err(Some(error @ (StateError::Unavailable(_) | StateError::Full(_)))) = ready {
-                    tracing::warn!(%error, "the commit waits for the state store; its records are processed again");
+                let failures = parties.sender.context().take_failures();
+                let traced = trace(&failures, &mut parties.tasks);
+                let away = match &ready {
+                    Err(Some(error @ (StateError::Unavailable(_) | StateError::Full(_)))) => Some(error),
+                    _ => None,
+                };
+                let reason = reason(&traced, ready.as_ref().err().and_then(Option::as_ref), error.as_ref());
+                if !failures.is_empty() || parties.tasks.iter().any(|task| task.is_dirty()) {
+                    self.aborts.push(reason);
+                }
+                for task in parties.tasks.iter_mut().filter(|task| task.is_dirty()) {
+                    task.roll_back();
+                    // A store that is away is waited for, nothing is tried meanwhile.
+                    if !traced.learnt && away.is_none() && reason != LOST {
+                        task.note_stall(reason, Instant::now());
+                    }
+                }
+                if let Some(error) = away {
+                    if let Some(suppressed) = STORE.line() {
+                        tracing::warn!(
+                            %error, suppressed,
+                            "the commit waits for the state store; its records are processed again"
+                        );
+                    }
                     self.phase = Phase::Down;
                     return Ok(Committed::Pending);
                 }
@@ -361,5 +376,20 @@ impl Committer {
                 Ok(Committed::Pending)
             }
         }
+    }
+}
+
+/// A short name of why a transaction was aborted.
+fn reason(traced: &Traced, state: Option<&StateError>, error: Option<&KafkaError>) -> &'static str {
+    let denied = matches!(
+        error.and_then(KafkaError::rdkafka_error_code),
+        Some(Code::TopicAuthorizationFailed | Code::UnknownTopicOrPartition | Code::UnknownPartition)
+    );
+    match (traced.reason, state, error) {
+        (Some(reason), ..) => reason,
+        (None, Some(_), _) => "state",
+        (None, None, _) if denied => "topic-unavailable",
+        (None, None, Some(_)) => "brokers",
+        (None, None, None) => LOST,
     }
 }

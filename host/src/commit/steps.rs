@@ -1,4 +1,4 @@
-//! Steps of a commit that both guarantees share.
+//! Steps of a commit.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,11 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Committed;
 use crate::error::WorkerError;
+use crate::origin::{Kind, Origin};
+use crate::repeated::Repeated;
 use crate::state::{StateError, changelog};
 use crate::task::Task;
-use crate::worker::{self, Sender, Uncommitted};
+use crate::worker::{self, Sender, Sent, Uncommitted};
 
 /// How long one try to flush may hold the worker before it polls again.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
@@ -21,8 +23,16 @@ const FLUSH_TURN: Duration = Duration::from_millis(100);
 /// Why the changes of a task are not all sent.
 pub(super) enum Unsent {
     State(StateError),
-    Output(WorkerError),
+    /// The producer does not take an entry.
+    Refused {
+        topic: String,
+        code: RDKafkaErrorCode,
+        origin: Origin,
+    },
 }
+
+static WAITING: Repeated = Repeated::new();
+static COMMITTING: Repeated = Repeated::new();
 
 impl From<StateError> for Unsent {
     fn from(error: StateError) -> Unsent {
@@ -31,23 +41,25 @@ impl From<StateError> for Unsent {
 }
 
 /// One changelog record for each entry that the interval changed.
-pub(super) fn send_changes(sender: &Sender, task: &mut Task, now_ms: u64) -> Result<(), Unsent> {
+pub(super) fn send_changes(sender: &Sender, task: &mut Task, now_ms: u64, waiting: &dyn Fn()) -> Result<(), Unsent> {
     let partition = task.id.partition;
+    let origin = Origin::new(Kind::Changelog, 0).in_task(task.slot());
     task.changes(now_ms, |plan, position, key, entry| {
         let Some(topic) = &plan.changelog else { return Ok(()) };
         let header = changelog::encode(entry, position);
         let headers = OwnedHeaders::new_with_capacity(1).insert(Header { key: "gregor", value: Some(&header) });
-        let record = BaseRecord::<str, [u8]>::to(topic).partition(partition).key(key).headers(headers);
+        let record: Sent<'_, str, [u8]> = BaseRecord::with_opaque_to(topic, origin.to_opaque());
+        let record = record.partition(partition).key(key).headers(headers);
         let record = match entry {
             Some(entry) => record.payload(&entry.value),
             None => record,
         };
-        worker::send(sender, record).map_err(Unsent::Output)
+        worker::offer(sender, record, waiting).map_err(|code| Unsent::Refused {
+            topic: topic.to_string(),
+            code,
+            origin,
+        })
     })
-}
-
-pub(super) fn offsets(tasks: &[&mut Task]) -> Result<TopicPartitionList, WorkerError> {
-    offsets_of(&tasks.iter().map(|task| &**task).collect::<Vec<_>>())
 }
 
 pub(super) fn offsets_of(tasks: &[&Task]) -> Result<TopicPartitionList, WorkerError> {
@@ -64,22 +76,35 @@ pub(super) fn offsets_of(tasks: &[&Task]) -> Result<TopicPartitionList, WorkerEr
     Ok(offsets)
 }
 
-/// Waits until every output is acknowledged; false if the brokers take too long.
-pub(super) fn flush(sender: &Sender) -> Result<bool, WorkerError> {
+/// Waits until every output is acknowledged or refused; false if the brokers
+/// take too long.
+pub(super) fn flush(sender: &Sender) -> bool {
     let deadline = Instant::now() + FLUSH_PATIENCE;
     loop {
         let flushed = worker::flush(sender, FLUSH_TURN);
         sender.poll(Duration::ZERO);
-        sender.context().check()?;
-        if flushed || Instant::now() >= deadline {
-            return Ok(flushed);
+        let outputs = sender.in_flight_count();
+        // One that failed counts until its report is polled.
+        if flushed || outputs == 0 {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            if let Some(suppressed) = WAITING.line() {
+                tracing::warn!(
+                    outputs,
+                    trouble = sender.context().trouble(),
+                    suppressed,
+                    "the commit waits until brokers acknowledge outputs; no further record is processed"
+                );
+            }
+            return false;
         }
     }
 }
 
 /// Takes the tasks whose offsets are not committed out of `tasks`: the others go
 /// on. Their next commit has it all.
-pub(super) fn leave_uncommitted(tasks: &mut Vec<&mut Task>, failed: &[Uncommitted]) {
+pub(super) fn leave_uncommitted(tasks: &mut Vec<&mut &mut Task>, failed: &[Uncommitted]) {
     for (id, code) in failed {
         let Some(task) = tasks.iter_mut().find(|task| task.id == *id) else { continue };
         if task.left_uncommitted() {
@@ -89,6 +114,8 @@ pub(super) fn leave_uncommitted(tasks: &mut Vec<&mut Task>, failed: &[Uncommitte
                  create it again or take its pipeline out of the configuration"
             );
         }
+        // Further records join its next commit.
+        task.send_again();
     }
     tasks.retain(|task| !failed.iter().any(|(id, _)| *id == task.id));
 }
@@ -105,7 +132,9 @@ pub(super) fn classify(error: KafkaError) -> Result<Committed, WorkerError> {
             Ok(Committed::Refused)
         }
         _ => {
-            tracing::warn!(%error, "offsets are not committed yet; trying again");
+            if let Some(suppressed) = COMMITTING.line() {
+                tracing::warn!(%error, suppressed, "the brokers do not take the offsets yet; trying again");
+            }
             Ok(Committed::Pending)
         }
     }

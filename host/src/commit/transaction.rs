@@ -16,6 +16,7 @@ use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::watchdog::Watchdog;
+use crate::repeated::Repeated;
 use crate::worker::{self, Member, Sender};
 
 /// One call of the client library.
@@ -25,11 +26,15 @@ const TURN: Duration = Duration::from_millis(100);
 /// How long retriable errors of one step are borne.
 const STEP: Duration = Duration::from_secs(10);
 
+/// By what happened and the error's code.
+static TOLD: Repeated<(&str, String)> = Repeated::new();
+
 /// How a transaction ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Ended {
     Committed,
-    Aborted,
+    /// With the error, where one made it so.
+    Aborted(Option<KafkaError>),
     /// Only the group's committed offsets tell; the producer is to be made anew.
     Unclear,
 }
@@ -49,25 +54,30 @@ fn class(error: &KafkaError) -> Class {
     }
 }
 
+/// Why a transactional id is not taken over.
+pub enum Closed {
+    /// Another try may help.
+    NotYet(KafkaError),
+    Denied(KafkaError),
+    /// The brokers' `transaction.max.timeout.ms` is below the producer's `transaction.timeout.ms`.
+    Timeout,
+}
+
 /// A producer that has taken over its transactional id: whatever an earlier
 /// one left open is committed or aborted by then.
 ///
 /// # Errors
-/// The client library's, with whether another try may help.
-pub fn open(config: &ClientConfig, watchdog: &Watchdog) -> Result<Sender, (KafkaError, bool)> {
-    let sender = worker::new_sender(config).map_err(|error| (error, false))?;
+/// Why it has not.
+pub fn open(config: &ClientConfig, watchdog: &Watchdog) -> Result<Sender, Closed> {
+    use RDKafkaErrorCode as Code;
+    let sender = worker::new_sender(config).map_err(Closed::Denied)?;
     let _call = watchdog.call();
-    match sender.init_transactions(CALL) {
-        Ok(()) => Ok(sender),
-        Err(error) => {
-            let denied = matches!(
-                error.rdkafka_error_code(),
-                Some(
-                    RDKafkaErrorCode::TransactionalIdAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed
-                )
-            );
-            Err((error, !denied))
-        }
+    let Err(error) = sender.init_transactions(CALL) else { return Ok(sender) };
+    let fatal = sender.client().fatal_error().map(|(code, _)| code);
+    match fatal.or_else(|| error.rdkafka_error_code()) {
+        Some(Code::InvalidTransactionTimeout) => Err(Closed::Timeout),
+        Some(Code::TransactionalIdAuthorizationFailed | Code::ClusterAuthorizationFailed) => Err(Closed::Denied(error)),
+        _ => Err(Closed::NotYet(error)),
     }
 }
 
@@ -78,8 +88,11 @@ pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, wa
     match watchdog.leave_behind(move || step(|| taking.send_offsets_to_transaction(&taken, &group, CALL))) {
         Some(Ok(())) => {}
         Some(Err((error, class))) => {
-            tracing::warn!(%error, "the transaction does not take the offsets");
-            return end_badly(sender, &class, watchdog);
+            tell(&error, sender, "the transaction does not take the offsets");
+            return match class {
+                Class::Fatal => Ended::Unclear,
+                Class::Abort | Class::Again => abort_for(error, sender, watchdog),
+            };
         }
         None => {
             tracing::warn!(
@@ -95,18 +108,22 @@ pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, wa
         sender.poll(Duration::ZERO);
         flushed || sender.context().has_failed()
     });
-    if !flushed || sender.context().has_failed() {
-        tracing::warn!("outputs are not acknowledged; aborting the transaction");
+    if sender.context().has_failed() {
         return abort(sender, watchdog);
+    }
+    if !flushed {
+        let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
+        tell(&error, sender, "the brokers do not acknowledge the outputs; aborting the transaction");
+        return abort_for(error, sender, watchdog);
     }
     match step(|| sender.commit_transaction(CALL)) {
         Ok(()) => Ended::Committed,
         Err((error, Class::Abort)) => {
-            tracing::warn!(%error, "the transaction is not committed");
-            abort(sender, watchdog)
+            tell(&error, sender, "the transaction is not committed");
+            abort_for(error, sender, watchdog)
         }
         Err((error, _)) => {
-            tracing::warn!(%error, "whether the transaction is committed is not known; asking the group");
+            tell(&error, sender, "whether the transaction is committed is not known; asking the group");
             Ended::Unclear
         }
     }
@@ -122,23 +139,47 @@ pub fn abort(sender: &Sender, watchdog: &Watchdog) -> Ended {
         match sender.abort_transaction(TURN) {
             Ok(()) => {
                 sender.poll(Duration::ZERO);
-                return Ended::Aborted;
+                return Ended::Aborted(None);
             }
             Err(error) if matches!(class(&error), Class::Again) && Instant::now() < deadline => {
                 sender.poll(Duration::ZERO);
             }
             Err(error) => {
-                tracing::warn!(%error, "the transaction cannot be aborted; making the producer anew");
+                tell(&error, sender, "the transaction cannot be aborted; making the producer anew");
                 return Ended::Unclear;
             }
         }
     }
 }
 
-fn end_badly(sender: &Sender, class: &Class, watchdog: &Watchdog) -> Ended {
-    match class {
-        Class::Fatal => Ended::Unclear,
-        Class::Abort | Class::Again => abort(sender, watchdog),
+/// As [`abort`], with the error that failed the transaction before, if one did.
+pub fn abort_failed(sender: &Sender, watchdog: &Watchdog) -> Ended {
+    // Refused with that error, as every call but the abort is then.
+    let cause = sender.begin_transaction().err();
+    match cause.filter(|error| matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort())) {
+        None => abort(sender, watchdog),
+        Some(error) => {
+            tell(&error, sender, "the transaction failed; aborting it");
+            abort_for(error, sender, watchdog)
+        }
+    }
+}
+
+fn abort_for(error: KafkaError, sender: &Sender, watchdog: &Watchdog) -> Ended {
+    match abort(sender, watchdog) {
+        Ended::Aborted(None) => Ended::Aborted(Some(error)),
+        ended => ended,
+    }
+}
+
+fn tell(error: &KafkaError, sender: &Sender, what: &'static str) {
+    let Some(suppressed) = TOLD.line_about((what, error.to_string())) else { return };
+    let trouble = sender.context().trouble();
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            tracing::error!(%error, trouble, suppressed, "{what}. Grant this principal Write on the topic.");
+        }
+        _ => tracing::warn!(%error, trouble, suppressed, "{what}"),
     }
 }
 

@@ -5,9 +5,13 @@ use std::time::Instant;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer;
 
+use super::refusal::trace;
 use super::{ASK, Committed, Committer, FENCED, Parties, Phase};
 use crate::error::WorkerError;
+use crate::repeated::Repeated;
 use crate::worker::{self, Sender};
+
+static ASKING: Repeated = Repeated::new();
 
 impl Committer {
     /// A producer was fenced, and its successor stands: two hosts with one
@@ -27,7 +31,8 @@ impl Committer {
     /// other, and asks the group which.
     pub(super) fn clear_up(&mut self, parties: Parties<'_>) -> Result<Committed, WorkerError> {
         let Parties { member, sender, tasks, .. } = parties;
-        let refusal = sender.context().take_refusal();
+        // They belong to the producer that goes, and are traced once its outcome is known.
+        self.unclear.extend(sender.context().take_failures());
         let fenced = is_fenced(sender);
         if !self.open(sender)? {
             return Ok(Committed::Pending);
@@ -36,22 +41,32 @@ impl Committer {
             self.note_fencing()?;
         }
         (self.begun, self.doomed) = (false, false);
-        refusal?;
+        let mut tasks = tasks;
+        let failures = std::mem::take(&mut self.unclear);
+        let traced = trace(&failures, &mut tasks);
         let dirty: Vec<_> = tasks.into_iter().filter(|task| task.is_dirty()).collect();
         let ids = dirty.iter().map(|task| task.id.clone());
         let committed = match worker::committed(member, ids, ASK) {
             Ok(committed) => committed,
             Err(error) => {
-                tracing::warn!(%error, "the group's committed offsets are not known yet; asking again");
+                if let Some(suppressed) = ASKING.line() {
+                    tracing::warn!(%error, suppressed, "the group's committed offsets are not known yet; asking again");
+                }
                 return Ok(Committed::Pending);
             }
         };
         for task in dirty {
             match committed.get(&task.id) {
                 Some((position, recorded)) if task.stands_at(*position, recorded) => task.finish(),
-                _ => task.roll_back(),
+                _ => {
+                    task.roll_back();
+                    if !traced.learnt {
+                        task.note_stall("unclear", Instant::now());
+                    }
+                }
             }
         }
+        self.aborts.push("unclear");
         self.phase = Phase::Open;
         Ok(Committed::RolledBack)
     }

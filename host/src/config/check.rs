@@ -1,7 +1,10 @@
 //! Contradictions between keys, and what this version cannot do yet.
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::read::Reader;
@@ -124,10 +127,28 @@ pub(super) fn admin(reader: &mut Reader<'_>, address: Option<SocketAddr>, insecu
     }
 }
 
-pub(super) fn certificates(reader: &mut Reader<'_>, redis: &Redis) {
-    if redis.ca.is_some() && !redis.url.expose().starts_with("rediss://") {
-        reader.refuse("ca", "is of no use without TLS", "begin `url` with rediss://, or leave `ca` out");
+/// A file that the host is told to read, or a folder of such, at its full `path`.
+pub(super) fn file(reader: &mut Reader<'_>, key: &str, path: &Path) {
+    // Opened only where that cannot wait, as on a FIFO.
+    let readable = fs::metadata(path).and_then(|found| match found.is_file() || found.is_dir() {
+        true => File::open(path).map(drop),
+        false => Err(io::Error::other("it is neither a file nor a folder")),
+    });
+    if let Err(error) = readable {
+        reader.refuse(
+            key,
+            format!("names {}, which cannot be read: {error}", path.display()),
+            "correct the path, which is relative to the configuration's folder, or let the host's user read it",
+        );
     }
+}
+
+pub(super) fn certificates(reader: &mut Reader<'_>, redis: &Redis) {
+    let Some(ca) = &redis.ca else { return };
+    if redis.url.expose().starts_with("rediss://") {
+        return file(reader, "ca", ca);
+    }
+    reader.refuse("ca", "is of no use without TLS", "begin `url` with rediss://, or leave `ca` out");
 }
 
 /// Reads the root table: a stage that keeps its entries in Redis needs one.

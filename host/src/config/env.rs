@@ -5,20 +5,45 @@
 //! `GREGOR__HOST__DATA_DIR`, `GREGOR__PIPELINE__0__SINK`,
 //! `GREGOR__PIPELINE__LOCATIONS__STAGE__LAST_LOCATION__TIMEOUT`,
 //! `GREGOR__KAFKA__BOOTSTRAP_SERVERS`. A key that the file writes in another
-//! case is found all the same.
+//! case is found all the same. A plugin's own `config` has keys of any spelling:
+//! below it, a segment with a small letter is the key as it is written, as in
+//! `GREGOR__PIPELINE__0__STAGE__0__CONFIG__max_age`.
 //!
 //! Overrides are put into the document before it is read, so they are checked
 //! as the file is; an unknown key comes out as the file's would.
 
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::document::{Item, Table, Value};
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Place, Severity};
 
 const PREFIX: &str = "GREGOR__";
 
 /// Arrays of tables: a variable may change an element, and adds none.
 const ARRAYS: [&str; 2] = ["pipeline", "stage"];
+
+/// The variables that are UTF-8, and a problem for each of ours that is not.
+pub(super) fn readable(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> (Vec<(String, String)>, Vec<ConfigError>) {
+    let (mut readable, mut problems) = (Vec::new(), Vec::new());
+    for (name, value) in variables {
+        let shown = name.to_string_lossy().into_owned();
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => readable.push((name, value)),
+            _ if shown.starts_with(PREFIX) => problems.push(ConfigError {
+                place: Place::Variable(shown.into()),
+                key: String::new(),
+                problem: "is not UTF-8 text".into(),
+                cure: Some("set it to UTF-8 text".into()),
+                severity: Severity::Mistake,
+            }),
+            _ => {}
+        }
+    }
+    (readable, problems)
+}
 
 /// Puts the variables that start with `GREGOR__` into the document, and
 /// returns those that address nothing.
@@ -37,6 +62,7 @@ pub(super) fn merge(root: &mut Table, variables: impl IntoIterator<Item = (Strin
                 key: String::new(),
                 problem: format!("addresses nothing: {}", miss.problem),
                 cure: Some(miss.cure),
+                severity: Severity::Mistake,
             });
         }
     }
@@ -61,10 +87,10 @@ fn put(root: &mut Table, segments: &[&str], name: &Arc<str>, text: String) -> Re
     };
     let place = Place::Variable(name.clone());
     let mut at = Position::Table(root);
-    let mut in_kafka = false;
+    let mut within = Within::Ours;
     for segment in parents {
-        let item = at.item(segment, in_kafka, &place)?;
-        in_kafka = segment.eq_ignore_ascii_case("kafka");
+        let item = at.item(segment, within, &place)?;
+        within = within.below(segment);
         let settled = item.value.settled().into_owned();
         item.value = settled;
         at = match &mut item.value {
@@ -78,8 +104,36 @@ fn put(root: &mut Table, segments: &[&str], name: &Arc<str>, text: String) -> Re
             }
         };
     }
-    *at.item(last, in_kafka, &place)? = Item { value: Value::Variable(name.clone(), text), place: place.clone() };
+    *at.item(last, within, &place)? = Item { value: Value::Variable(name.clone(), text), place: place.clone() };
     Ok(())
+}
+
+/// Whose keys a table holds, and so how they are spelt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Within {
+    Ours,
+    Kafka,
+    /// The `config` of a stage.
+    Plugin,
+}
+
+impl Within {
+    fn below(self, segment: &str) -> Within {
+        match self {
+            Within::Ours if segment.eq_ignore_ascii_case("kafka") => Within::Kafka,
+            Within::Ours if segment.eq_ignore_ascii_case("config") => Within::Plugin,
+            same => same,
+        }
+    }
+
+    /// The key that a segment names where the table has none of that name.
+    fn key(self, segment: &str) -> String {
+        match self {
+            Within::Plugin if segment.chars().any(char::is_lowercase) => segment.to_owned(),
+            Within::Kafka => segment.to_lowercase().replace('_', "."),
+            Within::Ours | Within::Plugin => segment.to_lowercase().replace('_', "-"),
+        }
+    }
 }
 
 enum Position<'d> {
@@ -90,10 +144,10 @@ enum Position<'d> {
 impl<'d> Position<'d> {
     /// The item that a segment names. In a table a missing one is added, as
     /// a table until it gets its value.
-    fn item(self, segment: &str, in_kafka: bool, place: &Place) -> Result<&'d mut Item, Miss> {
+    fn item(self, segment: &str, within: Within, place: &Place) -> Result<&'d mut Item, Miss> {
         match self {
             Self::Table(table) => {
-                let key = key_in(table, segment, in_kafka);
+                let key = key_in(table, segment, within);
                 if ARRAYS.contains(&key.as_str()) && !table.items.contains_key(&key) {
                     return Err(miss(
                         format!("there is no [[{key}]] in the file"),
@@ -122,10 +176,10 @@ impl<'d> Position<'d> {
     }
 }
 
-fn key_in(table: &Table, segment: &str, in_kafka: bool) -> String {
-    let found = table.items.keys().find(|key| plain(key) == plain(segment));
-    let separator = if in_kafka { "." } else { "-" };
-    found.cloned().unwrap_or_else(|| segment.to_lowercase().replace('_', separator))
+fn key_in(table: &Table, segment: &str, within: Within) -> String {
+    let exact = table.items.contains_key(segment).then(|| segment.to_owned());
+    let found = || table.items.keys().find(|key| plain(key) == plain(segment)).cloned();
+    exact.or_else(found).unwrap_or_else(|| within.key(segment))
 }
 
 fn index_in(items: &[Item], segment: &str) -> Option<usize> {

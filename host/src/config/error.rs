@@ -30,6 +30,15 @@ impl fmt::Display for Place {
     }
 }
 
+/// What becomes of a configuration with such a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It is refused.
+    Mistake,
+    /// It is taken, and the problem told.
+    Warning,
+}
+
 /// One problem of a configuration. Its text never holds a secret's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
@@ -42,6 +51,7 @@ pub struct ConfigError {
     pub problem: String,
     /// What to write instead, where that is known.
     pub cure: Option<String>,
+    pub severity: Severity,
 }
 
 impl fmt::Display for ConfigError {
@@ -77,6 +87,7 @@ impl ConfigErrors {
             key: String::new(),
             problem: format!("this is not TOML: {problem}"),
             cure: Some("repair this first; keys and values are checked once the file is TOML".into()),
+            severity: Severity::Mistake,
         }])
     }
 
@@ -100,6 +111,7 @@ impl ConfigErrors {
             key: String::new(),
             problem,
             cure: Some(cure.into()),
+            severity: Severity::Mistake,
         }])
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, btree_map};
 use std::fmt;
+use std::path::Path;
 
 use super::document::{Item, Table, Value};
 use super::read::Reader;
-use super::{Guarantee, KafkaProperty};
+use super::{Guarantee, KafkaProperty, check, risk};
 
 /// Properties of librdkafka, by name. `Debug` shows no secret's value.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -83,6 +84,23 @@ const OWN: &[(&str, &str)] = &[
     ("metadata.broker.list", "it is another name of \"bootstrap.servers\"; write that"),
 ];
 
+/// Properties that name a file, or a folder of certificates.
+const FILES: [&str; 11] = [
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.key.location",
+    "ssl.crl.location",
+    "ssl.keystore.location",
+    "ssl.engine.location",
+    "https.ca.location",
+    "sasl.kerberos.keytab",
+    "sasl.oauthbearer.assertion.file",
+    "sasl.oauthbearer.assertion.private.key.file",
+    "sasl.oauthbearer.assertion.jwt.template.file",
+];
+/// What the client takes in the place of a file: it looks for the machine's own.
+const PROBE: &str = "probe";
+
 /// Under exactly once only.
 const OWN_IN_TRANSACTIONS: &[(&str, &str)] = &[("isolation.level", "exactly-once reads committed records only")];
 
@@ -117,8 +135,25 @@ fn insert_joined(kafka: &mut Table, key: String, item: Item) {
 }
 
 /// Reads `[kafka]`. The client judges each property that is not Gregor's own.
-pub(super) fn properties(reader: &mut Reader<'_>, guarantee: Guarantee, accepts: KafkaProperty<'_>) -> KafkaProperties {
-    let properties = reader.scalars();
+/// Files are named relative to `dir`; the client would look from where it runs.
+pub(super) fn properties(
+    reader: &mut Reader<'_>,
+    dir: &Path,
+    guarantee: Guarantee,
+    insecure: bool,
+    accepts: KafkaProperty<'_>,
+) -> KafkaProperties {
+    let mut properties = reader.scalars();
+    for (key, value) in &mut properties {
+        if FILES.contains(&key.as_str()) && !value.is_empty() && value != PROBE {
+            let path = dir.join(&*value);
+            check::file(reader, key, &path);
+            *value = path.to_string_lossy().into_owned();
+        }
+        if value.ends_with(['\n', '\r']) && !key.ends_with(".pem") {
+            reader.refuse(key, "ends with a line break", "take it off: it is not part of the value in its file");
+        }
+    }
     let consumer_protocol = properties.iter().any(|(key, value)| key == GROUP_PROTOCOL && value == "consumer");
     for (key, value) in &properties {
         let own = OWN
@@ -146,5 +181,6 @@ pub(super) fn properties(reader: &mut Reader<'_>, guarantee: Guarantee, accepts:
             reader.refuse(BOOTSTRAP_SERVERS, problem, cure);
         }
     }
+    risk::kafka(reader, &properties, insecure);
     properties.into_iter().collect()
 }

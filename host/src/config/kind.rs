@@ -146,6 +146,19 @@ pub(super) fn admin_address(value: &Value) -> Parsed<Option<SocketAddr>> {
     Ok(Some(address))
 }
 
+/// A name by which a server is asked, without scheme and port.
+pub(super) fn admin_host(value: &Value) -> Parsed<String> {
+    let host = string(value)?;
+    let is_name = host.len() <= 253 && is_plain(&host) && !host.starts_with(['.', '-']);
+    if is_name || host.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(host);
+    }
+    Err(Wrong::new(
+        format!("{host:?} is not the name of a server"),
+        "write a name or an IP address alone, as in \"gregor.example\", without scheme and port",
+    ))
+}
+
 /// A token that fits a header. What was written is in no problem's text.
 pub(super) fn token(value: &Value) -> Parsed<Secret> {
     let token = string(value)?;
@@ -172,6 +185,9 @@ pub(super) fn public_key(value: &Value) -> Parsed<wasmsign2::PublicKey> {
 /// Where a Redis is. What was written is in no problem's text: it may hold a password.
 pub(super) fn redis_url(value: &Value) -> Parsed<Secret> {
     let url = string(value)?;
+    if url.ends_with(['\n', '\r']) {
+        return Err(Wrong::new("ends with a line break", "take it off: it is not part of the URL"));
+    }
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     if !matches!(scheme, Some("redis" | "rediss")) || redis::Client::open(url.as_str()).is_err() {
         return Err(Wrong::new(

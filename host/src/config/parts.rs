@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::document::Table;
 use super::error::ConfigError;
 use super::kind::{self, boolean, choice, whole};
-use super::quantity::{duration, percent, size};
+use super::quantity::{STAGE_MEMORY, duration, percent, size};
 use super::read::{self, Reader};
 use super::{
     Backend, Config, Delivery, Guarantee, Host, Isolation, KafkaProperty, Limits, LogLevel, OnFailure, Pipeline,
-    Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka, machine,
+    Plugins, Probation, Quarantine, Redis, Retry, Stage, Start, State, UnknownVersions, check, kafka, machine, risk,
 };
 
 /// More the client library does not hand out.
@@ -35,15 +35,16 @@ pub(super) fn config(root: &Table, dir: &Path, accepts: KafkaProperty<'_>, probl
     read::table(root, String::new(), problems, |r| {
         let app = r.required("app", kind::name, "add app = \"my-app\": it becomes the group's id");
         let host = r.table("host", |r| host(r, dir));
+        let insecure = host.insecure;
         let delivery = r.table("delivery", delivery);
         let config = Config {
             app: app.unwrap_or_default(),
-            kafka: r.table("kafka", |r| kafka::properties(r, delivery.guarantee, accepts)),
+            kafka: r.table("kafka", |r| kafka::properties(r, dir, delivery.guarantee, insecure, accepts)),
             host,
             delivery,
             plugins: r.table("plugins", |r| plugins(r, dir)),
             redis: match r.has("redis") {
-                true => r.table("redis", |r| redis(r, dir)),
+                true => r.table("redis", |r| redis(r, dir, insecure)),
                 // A known key all the same.
                 false => r.get("redis", |_| Ok(None)).flatten(),
             },
@@ -53,6 +54,7 @@ pub(super) fn config(root: &Table, dir: &Path, accepts: KafkaProperty<'_>, probl
                 "add a [[pipeline]] with `name`, `source` and a [[pipeline.stage]]",
                 pipeline,
             ),
+            warnings: Vec::new(),
         };
         check::redis(r, &config.pipelines);
         check::standby(r, &config);
@@ -69,12 +71,16 @@ fn host(r: &mut Reader<'_>, dir: &Path) -> Host {
         data_dir: dir.join(r.get("data-dir", kind::string).unwrap_or_else(|| "data".into())),
         admin: r.get("admin", kind::admin_address).unwrap_or(Some(([127, 0, 0, 1], 9640).into())),
         admin_token: r.get("admin-token", kind::token),
+        admin_hosts: r.list("admin-hosts", kind::admin_host),
         insecure: r.get("insecure", boolean).unwrap_or(false),
         max_instances: r.get("max-instances", whole(1..=10_000)).unwrap_or(256),
         start_timeout: r.get("start-timeout", duration(s(1)..=HOUR)).unwrap_or(s(30)),
         shutdown_timeout: r.get("shutdown-timeout", duration(s(1)..=s(600))).unwrap_or(s(10)),
     };
     check::admin(r, host.admin, host.insecure);
+    if let Some(token) = &host.admin_token {
+        risk::token(r, token.expose(), host.insecure);
+    }
     host
 }
 
@@ -107,12 +113,13 @@ fn plugins(r: &mut Reader<'_>, dir: &Path) -> Plugins {
     }
 }
 
-fn redis(r: &mut Reader<'_>, dir: &Path) -> Option<Redis> {
+fn redis(r: &mut Reader<'_>, dir: &Path, insecure: bool) -> Option<Redis> {
     let url = r.required("url", kind::redis_url, "add url = \"redis://host:6379/0\"");
     let ca = r.get("ca", kind::string).map(|path| dir.join(path));
     let timeout = r.get("timeout", duration(ms(10)..=s(60))).unwrap_or(s(1));
     let redis = Redis { url: url?, ca, timeout };
     check::certificates(r, &redis);
+    risk::redis(r, redis.url.expose(), insecure);
     Some(redis)
 }
 
@@ -194,7 +201,7 @@ fn stage(r: &mut Reader<'_>, before: &[Stage], source: &str, dead_letter: bool) 
 fn limits(r: &mut Reader<'_>) -> Limits {
     Limits {
         timeout: r.get("timeout", duration(ms(10)..=s(60))).unwrap_or(s(1)),
-        memory: r.get("memory", size(MIB..=4 * GIB)).unwrap_or(64 * MIB),
+        memory: r.get("memory", size(STAGE_MEMORY)).unwrap_or(64 * MIB),
         outputs: r.get("outputs", whole(1..=100_000)).unwrap_or(1_000),
         output_bytes: r.get("output-bytes", size(KIB..=GIB)).unwrap_or(8 * MIB),
         log_lines: r.get("log-lines", whole(0..=100_000)).unwrap_or(100),

@@ -23,6 +23,17 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&Value) -> Parsed<u64>
     move |value| quantity(value, &SIZES, "a size", &range, meant_size)
 }
 
+/// Bytes that a stage's `memory` may say.
+pub(super) const STAGE_MEMORY: RangeInclusive<u64> = 1 << 20..=4 << 30;
+
+/// A stage's `memory` as a command is given it, in bytes.
+///
+/// # Errors
+/// What to write instead.
+pub fn stage_memory(text: &str) -> Result<u64, String> {
+    size(STAGE_MEMORY)(&Value::String(text.to_owned())).map_err(|Wrong { problem, cure }| format!("{problem}; {cure}"))
+}
+
 /// A share in whole percent.
 pub(super) fn percent(value: &Value) -> Parsed<u64> {
     quantity(value, &SHARES, "a share", &(0..=100), |_| Some("%"))

@@ -1,7 +1,7 @@
 //! Takes keys out of a table, and collects what is wrong on the way.
 
 use super::document::{Item, Table, Value};
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Place, Severity};
 use super::kind::{Wrong, is_name};
 
 /// A table while it is read: it knows the full key of each value, and once
@@ -180,6 +180,15 @@ impl<'a> Reader<'a> {
         self.push(place, self.full(key), Wrong::new(problem, cure));
     }
 
+    /// Reports what is a risk at `key`: as [`Reader::refuse`], but only a warning
+    /// where it is `accepted`.
+    pub fn risk(&mut self, key: &str, accepted: bool, problem: impl Into<String>, cure: impl Into<String>) {
+        self.refuse(key, problem, cure);
+        if let (true, Some(last)) = (accepted, self.problems.last_mut()) {
+            last.severity = Severity::Warning;
+        }
+    }
+
     fn full(&self, key: &str) -> String {
         match self.path.as_str() {
             "" => key.to_owned(),
@@ -189,7 +198,7 @@ impl<'a> Reader<'a> {
 
     fn push(&mut self, place: Place, key: String, wrong: Wrong) {
         let Wrong { problem, cure } = wrong;
-        self.problems.push(ConfigError { place, key, problem, cure: Some(cure) });
+        self.problems.push(ConfigError { place, key, problem, cure: Some(cure), severity: Severity::Mistake });
     }
 
     fn report_unknown(&mut self) {

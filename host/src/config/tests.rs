@@ -7,9 +7,11 @@ use super::*;
 
 mod contradictions;
 mod documents;
+mod files;
 mod overrides;
 mod redis;
 mod refusals;
+mod risks;
 mod secrets;
 
 /// The file of the design, with every section in it.
@@ -38,6 +40,11 @@ fn librdkafka(key: &str, value: &str) -> Result<(), String> {
 fn parse_with(text: &str, env: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let env = env.iter().map(|(name, value)| (name.to_string(), value.to_string()));
     Config::parse(text, "gregor.toml", Path::new("/etc/gregor"), env, &librdkafka)
+}
+
+/// As [`parse_with`], for a file in `dir`.
+fn parse_in(dir: &Path, text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(text, "gregor.toml", dir, [], &librdkafka)
 }
 
 #[track_caller]

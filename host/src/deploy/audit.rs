@@ -3,16 +3,19 @@
 //! plugins, digests and interfaces, never what a record holds or a plugin says.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
+use crate::files::OwnedFolder;
 use crate::plugin::Digest;
+
+/// Its name in `host.data-dir`.
+const NAME: &str = "audit.log";
 
 /// Who asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,30 +92,39 @@ pub struct Flow<'a> {
     pub who: Who,
 }
 
-pub struct Audit {
+/// The log. Cheap to clone: all who change something append to the same one.
+#[derive(Clone)]
+pub struct Audit(Arc<Mutex<Log>>);
+
+struct Log {
+    folder: OwnedFolder,
     file: File,
     /// The last line may lack its end.
     torn: bool,
 }
 
 impl Audit {
+    /// The log in `data`, made where there is none.
+    ///
     /// # Errors
-    /// When the file cannot be opened to read its end and to append to it.
-    pub fn open(path: &Path) -> io::Result<Audit> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    /// When the file cannot be opened to read its end and to append to it, or
+    /// others may write to it.
+    pub fn open(data: &OwnedFolder) -> io::Result<Audit> {
+        let mut file = data.append_to(NAME)?;
         let mut last = [b'\n'];
         if file.seek(SeekFrom::End(0))? > 0 {
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
         }
-        Ok(Audit { file, torn: last != *b"\n" })
+        Ok(Audit(Arc::new(Mutex::new(Log { folder: data.clone(), file, torn: last != *b"\n" }))))
     }
 
     /// Returns once the line is on disk.
     ///
     /// # Errors
-    /// When it is not, or may not be.
-    pub fn append<L: Serialize>(&mut self, line: &L) -> io::Result<()> {
+    /// When it is not, or may not be, and when the log was removed or replaced
+    /// since it was opened.
+    pub fn append<L: Serialize>(&self, line: &L) -> io::Result<()> {
         #[derive(Serialize)]
         struct Dated<'a, L> {
             at: String,
@@ -120,7 +132,24 @@ impl Audit {
             line: &'a L,
         }
         let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let mut text = serde_json::to_string(&Dated { at, line })? + "\n";
+        let text = serde_json::to_string(&Dated { at, line })? + "\n";
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).append(text)
+    }
+}
+
+impl Log {
+    fn append(&mut self, text: String) -> io::Result<()> {
+        if !self.folder.still_holds(NAME, &self.file)? {
+            let path = self.folder.path().join(NAME);
+            return Err(io::Error::other(format!(
+                "{} was removed or replaced while this host runs: put it back, or restart the host",
+                path.display()
+            )));
+        }
+        self.write(text)
+    }
+
+    fn write(&mut self, mut text: String) -> io::Result<()> {
         if self.torn {
             text.insert(0, '\n');
         }
@@ -132,8 +161,9 @@ impl Audit {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, OpenOptions};
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use serde_json::Value;
 
@@ -152,6 +182,10 @@ mod tests {
         }
     }
 
+    fn open(dir: &Path) -> Audit {
+        Audit::open(&OwnedFolder::open(dir).unwrap()).unwrap()
+    }
+
     fn lines(path: &Path) -> Vec<Value> {
         let text = fs::read_to_string(path).unwrap();
         text.lines()
@@ -164,8 +198,8 @@ mod tests {
     fn lines_are_appended_for_the_owner_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.log");
-        Audit::open(&path).unwrap().append(&line("one")).unwrap();
-        Audit::open(&path).unwrap().append(&line("two")).unwrap();
+        open(dir.path()).append(&line("one")).unwrap();
+        open(dir.path()).append(&line("two")).unwrap();
         let written = lines(&path);
         let new = Digest::of(b"new").to_string();
         for (line, plugin) in written.iter().zip(["one", "two"]) {
@@ -183,7 +217,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.log");
         fs::write(&path, "{\"at\":\"20").unwrap();
-        Audit::open(&path).unwrap().append(&line("one")).unwrap();
+        open(dir.path()).append(&line("one")).unwrap();
         assert_eq!(lines(&path)[1]["plugin"], "one");
     }
 
@@ -191,10 +225,29 @@ mod tests {
     fn a_line_that_is_not_written_is_an_error() {
         let full = Path::new("/dev/full");
         if full.exists() {
-            let file = OpenOptions::new().append(true).open(full).unwrap();
-            let mut audit = Audit { file, torn: false };
-            assert!(audit.append(&line("one")).is_err());
-            assert!(audit.torn);
+            let folder = OwnedFolder::open(Path::new("/")).unwrap();
+            let mut log = Log { folder, file: OpenOptions::new().append(true).open(full).unwrap(), torn: false };
+            assert!(log.write("line\n".to_owned()).is_err());
+            assert!(log.torn);
         }
+    }
+
+    #[test]
+    fn a_log_that_was_removed_or_replaced_takes_no_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join(NAME), dir.path().join("moved"));
+        let audit = open(dir.path());
+        audit.append(&line("one")).unwrap();
+        fs::rename(&path, &moved).unwrap();
+        for replaced in [false, true] {
+            if replaced {
+                fs::write(&path, "").unwrap();
+            }
+            let refused = audit.append(&line("two")).unwrap_err().to_string();
+            assert!(refused.contains("was removed or replaced while this host runs"), "{refused}");
+        }
+        fs::rename(&moved, &path).unwrap();
+        audit.append(&line("three")).unwrap();
+        assert_eq!(lines(&path).len(), 2);
     }
 }

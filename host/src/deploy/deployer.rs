@@ -1,6 +1,5 @@
-//! Replaces running versions.
+//! Replaces the running version of a plugin.
 
-mod flow;
 mod told;
 
 use std::collections::HashMap;
@@ -19,13 +18,11 @@ use crate::clock::wall_ms;
 use crate::config;
 use crate::plugin::{Digest, Version};
 use crate::task::{Ran, Standing, Standings, Versions};
-use crate::topics::Topics;
 use crate::worker::{Awaited, Swapped};
 
 pub struct Deployer {
     loader: Loader,
     workers: Workers,
-    topics: Arc<Topics>,
     running: Versions,
     standings: Standings,
     /// Versions of other hosts that partitions wait for.
@@ -56,7 +53,7 @@ impl Deployer {
     pub fn new(
         started: Started,
         loader: Loader,
-        (workers, topics): (Workers, Arc<Topics>),
+        workers: Workers,
         awaited: Arc<Awaited>,
         statuses: PluginStatuses,
         metrics: Metrics,
@@ -66,7 +63,6 @@ impl Deployer {
         Deployer {
             loader,
             workers,
-            topics,
             running,
             standings,
             awaited,
@@ -93,9 +89,6 @@ impl Deployer {
                 // Nobody waits any more where the connection is gone.
                 let _ = answer.send(outcome);
             }
-            Request::Flow { pipeline, partition, paused, who, answer } => {
-                let _ = answer.send(self.flow(&pipeline, partition, paused, who));
-            }
             Request::RollBack { plugin, to, who, answer } => {
                 let outcome = self.roll_back(&plugin, to.as_deref(), who, None);
                 let _ = answer.send(outcome);
@@ -103,10 +96,9 @@ impl Deployer {
         }
     }
 
-    /// Deploys what stands in the plugin's file, unless that was there already
+    /// Deploys what was read from the plugin's file, unless that was there already
     /// when a version last came into force by another way.
-    pub fn deploy_file(&mut self, plugin: &str) {
-        let bytes = self.loader.read(plugin);
+    pub fn deploy_file(&mut self, plugin: &str, bytes: Result<Vec<u8>, Refusal>) {
         if let (Ok(bytes), Ok(index)) = (&bytes, self.history.of(plugin)) {
             let digest = Digest::of(bytes);
             if self.refused_at_start.remove(plugin) == Some(digest) {
@@ -261,7 +253,7 @@ impl Deployer {
         answers.iter().for_each(|answer| self.metrics.swap_pause(plugin, answer.pause));
         self.running.insert(plugin.to_owned(), version);
         self.begin_probation(plugin, action);
-        self.tidy();
+        self.tidy(plugin);
         let pause = answers.iter().map(|answer| answer.pause).max().unwrap_or_default();
         Ok(Outcome::Activated { digest, pause })
     }
@@ -355,9 +347,9 @@ impl Deployer {
         }
     }
 
-    fn tidy(&self) {
-        let known = self.history.tidy(&self.loader.plugins());
-        self.loader.code().tidy(&known);
+    fn tidy(&self, plugin: &str) {
+        self.history.tidy(plugin);
+        self.loader.code().tidy(&self.history.digests(&self.loader.plugins()));
     }
 }
 

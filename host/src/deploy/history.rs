@@ -9,18 +9,17 @@
 //! disk is what the next start finds.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
 use super::Refusal;
+use crate::files::OwnedFolder;
 use crate::plugin::Digest;
 use crate::task::{Ran, Standing};
 
 const INDEX: &str = "index.json";
+const SUFFIX: &str = ".wasm";
 /// Version of the index's format.
 const FORMAT: u32 = 1;
 /// Digests of versions that were in force, remembered when their bytes are not kept any more.
@@ -141,18 +140,17 @@ fn digests(versions: &[Kept]) -> String {
 /// The folder of all plugins' versions.
 #[derive(Clone, Debug)]
 pub struct History {
-    dir: PathBuf,
+    dir: OwnedFolder,
     keep: usize,
 }
 
 impl History {
-    /// Keeps `keep` versions of each plugin, the one in force among them.
+    /// Keeps `keep` versions of each plugin, the one in force among them, below `data`.
     ///
     /// # Errors
-    /// When the folder cannot be made.
-    pub fn open(dir: PathBuf, keep: usize) -> io::Result<History> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        Ok(History { dir, keep })
+    /// When the folder cannot be made, or others may write to it.
+    pub fn open(data: &OwnedFolder, keep: usize) -> io::Result<History> {
+        Ok(History { dir: data.folder("versions")?, keep })
     }
 
     /// The versions of `plugin`; none where it never ran here.
@@ -160,15 +158,16 @@ impl History {
     /// # Errors
     /// When they cannot be read, or another Gregor wrote them.
     pub fn of(&self, plugin: &str) -> io::Result<Index> {
-        let path = self.folder(plugin).join(INDEX);
-        let text = match fs::read(&path) {
+        let folder = self.dir.folder(plugin)?;
+        let text = match folder.read(INDEX) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Index::new()),
-            Err(error) => return Err(told(&path, &error)),
+            Err(error) => return Err(error),
         };
-        let index: Index = serde_json::from_slice(&text).map_err(|error| told(&path, &error))?;
+        let told = |problem: String| io::Error::other(format!("{}: {problem}", folder.path().join(INDEX).display()));
+        let index: Index = serde_json::from_slice(&text).map_err(|error| told(error.to_string()))?;
         if index.format != FORMAT {
-            return Err(told(&path, &"another version of Gregor wrote it"));
+            return Err(told("another version of Gregor wrote it".to_owned()));
         }
         Ok(index)
     }
@@ -189,10 +188,8 @@ impl History {
         older: &[Ran],
     ) -> io::Result<Index> {
         let before = self.of(plugin)?;
-        DirBuilder::new().recursive(true).mode(0o700).create(self.folder(plugin))?;
-        let file = self.file(plugin, kept.digest);
         if self.read(plugin, kept.digest).is_err() {
-            write(&file, component)?;
+            self.dir.folder(plugin)?.write(&file_name(kept.digest), component)?;
         }
         let mut after = before.clone();
         if let Some(left) = after.versions.last_mut().filter(|_| rolls_back) {
@@ -206,7 +203,7 @@ impl History {
     /// # Errors
     /// When the index is not on disk.
     pub fn restore(&self, plugin: &str, index: &Index) -> io::Result<()> {
-        write(&self.folder(plugin).join(INDEX), &serde_json::to_vec_pretty(index)?)
+        self.dir.folder(plugin)?.write(INDEX, &serde_json::to_vec_pretty(index)?)
     }
 
     /// A version's bytes, as they were deployed.
@@ -214,61 +211,44 @@ impl History {
     /// # Errors
     /// When they cannot be read or are not the ones.
     pub fn read(&self, plugin: &str, digest: Digest) -> io::Result<Vec<u8>> {
-        let path = self.file(plugin, digest);
-        let bytes = fs::read(&path).map_err(|error| told(&path, &error))?;
+        let folder = self.dir.folder(plugin)?;
+        let bytes = folder.read(&file_name(digest))?;
         if Digest::of(&bytes) != digest {
-            return Err(told(&path, &"it is not what was written"));
+            let path = folder.path().join(file_name(digest));
+            return Err(io::Error::other(format!("{}: it is not what was written", path.display())));
         }
         Ok(bytes)
     }
 
-    /// Removes the bytes of versions that no index names any more; the digests
-    /// of those that are left.
-    pub fn tidy(&self, plugins: &[String]) -> HashSet<Digest> {
-        let mut known = HashSet::new();
-        for plugin in plugins {
-            // What cannot be read now is left alone.
-            let Ok(index) = self.of(plugin) else { continue };
-            let digests: HashSet<Digest> = index.versions.iter().map(|kept| kept.digest).collect();
-            for entry in fs::read_dir(self.folder(plugin)).into_iter().flatten().flatten() {
-                let path = entry.path();
-                let digest = path.file_stem().and_then(|stem| Digest::try_from(stem.to_str()?.to_owned()).ok());
-                if digest.is_some_and(|digest| !digests.contains(&digest))
-                    && let Err(error) = fs::remove_file(&path)
-                {
-                    tracing::warn!(%error, "{} cannot be removed", path.display());
-                }
+    /// Removes the bytes of a plugin's versions that its index does not name any more.
+    pub fn tidy(&self, plugin: &str) {
+        // What cannot be read now is left alone.
+        let (Ok(index), Ok(folder)) = (self.of(plugin), self.dir.folder(plugin)) else { return };
+        for name in folder.names().into_iter().flatten() {
+            let digest = name.strip_suffix(SUFFIX).and_then(|stem| Digest::try_from(stem.to_owned()).ok());
+            let is_left = digest.is_some_and(|digest| index.versions.iter().all(|kept| kept.digest != digest));
+            if is_left && let Err(error) = folder.remove(&name) {
+                tracing::warn!(%error, "a version that is not kept any more cannot be removed");
             }
-            known.extend(digests);
         }
-        known
     }
 
-    fn folder(&self, plugin: &str) -> PathBuf {
-        self.dir.join(plugin)
-    }
-
-    fn file(&self, plugin: &str, digest: Digest) -> PathBuf {
-        self.folder(plugin).join(format!("{digest}.wasm"))
+    /// The versions that are kept of all `plugins`.
+    pub fn digests(&self, plugins: &[String]) -> HashSet<Digest> {
+        let indexes = plugins.iter().filter_map(|plugin| self.of(plugin).ok());
+        indexes.flat_map(|index| index.versions).map(|kept| kept.digest).collect()
     }
 }
 
-/// Writes a whole file or none: by a rename, once it is on disk.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
-}
-
-fn told(path: &Path, problem: &dyn std::fmt::Display) -> io::Error {
-    io::Error::other(format!("{}: {problem}", path.display()))
+fn file_name(digest: Digest) -> String {
+    format!("{digest}{SUFFIX}")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn kept(name: &str) -> Kept {
@@ -283,7 +263,7 @@ mod tests {
     }
 
     fn history(dir: &Path) -> History {
-        History::open(dir.join("versions"), 3).unwrap()
+        History::open(&OwnedFolder::open(dir).unwrap(), 3).unwrap()
     }
 
     fn activate(history: &History, name: &str, rolls_back: bool) {
@@ -330,8 +310,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let history = history(dir.path());
         ["a", "b", "c", "d"].iter().for_each(|name| activate(&history, name, false));
-        let known = history.tidy(&["p".to_owned()]);
-        assert_eq!(known, ["b", "c", "d"].map(|name| Digest::of(name.as_bytes())).into());
+        history.tidy("p");
+        assert_eq!(history.digests(&["p".to_owned()]), ["b", "c", "d"].map(|name| Digest::of(name.as_bytes())).into());
         assert!(history.read("p", Digest::of(b"a")).is_err());
         assert_eq!(history.read("p", Digest::of(b"b")).unwrap(), b"b");
         assert_eq!(history.of("p").unwrap().active().unwrap().digest, Digest::of(b"d"));
@@ -342,7 +322,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let history = history(dir.path());
         activate(&history, "a", false);
-        fs::write(history.file("p", Digest::of(b"a")), "x").unwrap();
+        fs::write(dir.path().join("versions/p").join(file_name(Digest::of(b"a"))), "x").unwrap();
         assert!(history.read("p", Digest::of(b"a")).unwrap_err().to_string().contains("not what was written"));
         activate(&history, "a", false);
         assert_eq!(history.read("p", Digest::of(b"a")).unwrap(), b"a");
@@ -385,7 +365,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let history = history(dir.path());
         activate(&history, "a", false);
-        fs::write(history.folder("p").join(INDEX), "{").unwrap();
+        fs::write(dir.path().join("versions/p").join(INDEX), "{").unwrap();
         assert!(history.of("p").unwrap_err().to_string().contains("p/index.json"));
     }
 }

@@ -10,7 +10,8 @@ use super::refusal::Refusal;
 use super::signature::Trusted;
 use crate::admin::Metrics;
 use crate::config;
-use crate::plugin::{CodeFolder, Digest, Engine, Instance, Outline, Refused, Version};
+use crate::files::foreign::{self, ForeignError};
+use crate::plugin::{CodeFolder, Digest, Engine, Failure, Instance, Outline, Refused, Version};
 use crate::task::{Plan, StagePlan};
 
 /// How long workers may take to answer besides a call's own timeout.
@@ -70,16 +71,6 @@ impl Loader {
         self.plans.iter().flat_map(|plan| &plan.stages).filter(move |stage| stage.scope.plugin == plugin)
     }
 
-    /// The topic that a pipeline reads.
-    pub fn source(&self, pipeline: &str) -> Option<Arc<str>> {
-        self.plans.iter().find(|plan| plan.name == pipeline).map(|plan| plan.source.clone())
-    }
-
-    /// Names of all pipelines.
-    pub fn pipelines(&self) -> Vec<String> {
-        self.plans.iter().map(|plan| plan.name.clone()).collect()
-    }
-
     /// The watched folder.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -108,23 +99,21 @@ impl Loader {
     /// # Errors
     /// What is wrong with it and what to do.
     pub fn read(&self, plugin: &str) -> Result<Vec<u8>, Refusal> {
-        let told = |error: std::io::Error| {
-            Refusal::File(match error.kind() {
-                std::io::ErrorKind::NotFound => "does not exist: put the plugin's component there, \
-                     or correct `plugins.dir` or the stage's `plugin`"
+        foreign::read(&self.path(plugin), self.max_size).map_err(|error| match error {
+            ForeignError::TooLarge { bytes, limit } => Refused::TooLarge { bytes, limit }.into(),
+            ForeignError::Missing => Refusal::File(
+                "does not exist: put the plugin's component there, or correct `plugins.dir` or the stage's `plugin`"
                     .to_owned(),
-                _ => format!("cannot be read: {error}"),
-            })
-        };
-        let path = self.path(plugin);
-        let metadata = std::fs::metadata(&path).map_err(told)?;
-        if metadata.is_dir() {
-            return Err(Refusal::File("is a folder: put the component itself there".to_owned()));
-        }
-        if metadata.len() > self.max_size {
-            return Err(Refused::TooLarge { bytes: metadata.len(), limit: self.max_size }.into());
-        }
-        std::fs::read(&path).map_err(told)
+            ),
+            error @ ForeignError::NotRegular(_) => Refusal::File(format!("{error}: put the component itself there")),
+            error @ ForeignError::Unreadable(_) => Refusal::File(error.to_string()),
+        })
+    }
+
+    /// Whether a plugin's file may be whole: one that is still being written has
+    /// no end yet, or no valid signature.
+    pub fn may_be_whole(&self, bytes: &[u8]) -> bool {
+        Outline::read(bytes, self.max_size).is_ok() && self.trusted.check(bytes).is_ok()
     }
 
     /// Checks what `bytes` are and may be before anything is spent on them,
@@ -135,8 +124,13 @@ impl Loader {
     /// Why they are no version of the plugin.
     pub fn check(&self, plugin: &str, bytes: &[u8], grant: Grant<'_>) -> Result<Checked, Refusal> {
         let started = Instant::now();
-        let outline = Outline::read(bytes, self.max_size)?;
+        // Nothing that nobody trusted has signed is parsed.
+        Outline::check_bytes(bytes, self.max_size)?;
         self.trusted.check(bytes)?;
+        let outline = Outline::read(bytes, self.max_size)?;
+        for stage in self.stages(plugin) {
+            outline.check_memory(stage.scope.limits.memory, || memory_of(stage))?;
+        }
         let approved = match grant {
             Grant::All => Vec::new(),
             Grant::Before { imports, approved } => capabilities::check(&outline.interfaces(), imports, approved)?,
@@ -145,14 +139,20 @@ impl Loader {
         let (component, source) = self.code.component(digest, bytes)?;
         let version = Version::new(&self.engine, plugin, digest, &outline, &component)?;
         for stage in self.stages(plugin) {
-            Instance::new(&self.engine, &version, &stage.scope)
-                .map_err(|failure| Refused::Start { stage: stage.scope.stage.clone(), reason: failure.to_string() })?;
+            Instance::new(&self.engine, &version, &stage.scope).map_err(|failure| match failure {
+                Failure::Memory { asked, limit } => Refused::Memory { asked, limit, key: memory_of(stage) },
+                failure => Refused::Start { stage: stage.scope.stage.clone(), reason: failure.to_string() },
+            })?;
         }
         self.metrics.load(source.name());
         let (code, checked_in) = (source.name(), started.elapsed());
         tracing::info!(plugin, digest = digest.short(), bytes = bytes.len(), code, ?checked_in, "plugin checked");
         Ok(Checked { version: Arc::new(version), approved })
     }
+}
+
+fn memory_of(stage: &StagePlan) -> String {
+    format!("`memory` of stage {}", stage.scope.stage)
 }
 
 fn plugin_of(stage: &Arc<StagePlan>) -> String {

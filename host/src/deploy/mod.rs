@@ -6,10 +6,14 @@
 //! admin API ── a Request ──────┼─► Deployer ─► Loader: outline, signature, capabilities, code, init
 //! Probation ── too many fail ──┘       └─────► History, Audit, then every worker: Command::Swap
 //! ```
+//!
+//! Each plugin has a [`Watch`] and a [`Deployer`] of its own, on a thread: a slow
+//! compilation keeps no other plugin waiting, and no pause ([`Flows`]).
 
 mod audit;
 mod capabilities;
 mod deployer;
+mod flow;
 mod history;
 mod loader;
 mod probation;
@@ -27,6 +31,7 @@ use dashmap::DashMap;
 
 pub use audit::{Audit, Who};
 pub use deployer::Deployer;
+pub use flow::Flows;
 pub use history::{History, Kept};
 pub use loader::Loader;
 pub use probation::Calls;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::foreign::quoted;
 use crate::plugin::Refused;
 
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,7 @@ pub enum Refusal {
     Untrusted,
     #[error(
         "it imports {}, which the version before does not: see what it does with that, then run `gregor plugin deploy FILE --approve`",
-        quoted(.0)
+        quoted(.0.iter().map(String::as_str))
     )]
     Imports(BTreeSet<String>),
     #[error("no stage runs it: deploy one of {0}")]
@@ -33,7 +34,7 @@ pub enum Refusal {
     NoVersion(String),
     #[error("the version kept of it is damaged: {0}: deploy the file it came from")]
     Damaged(String),
-    #[error("the audit log cannot be written, and nothing is deployed without it: {0}: see to `host.data-dir`")]
+    #[error("the audit log cannot be written, and nothing is changed without it: {0}: see to `host.data-dir`")]
     Audit(std::io::Error),
     #[error("it cannot be kept for a restart: {0}: see to `host.data-dir`")]
     History(std::io::Error),
@@ -59,10 +60,6 @@ impl Refusal {
             other => other.to_string(),
         }
     }
-}
-
-fn quoted(interfaces: &BTreeSet<String>) -> String {
-    interfaces.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! What others ask of the deployer, through its thread.
+//! What others ask of the deployer, through its plugin's thread.
 
 use tokio::sync::oneshot;
 
-use super::{Flowing, Outcome, Refusal, Who};
+use super::{Outcome, Refusal, Who};
 
 /// Gets the outcome, or why the running version goes on.
 pub type Answer = oneshot::Sender<Result<Outcome, Refusal>>;
@@ -22,12 +22,4 @@ pub enum Request {
     /// Bring an earlier version back: the one whose digest begins with `to`,
     /// else the one before.
     RollBack { plugin: String, to: Option<String>, who: Who, answer: Answer },
-    /// Pause the partitions of a pipeline's source, or one of them, or resume them.
-    Flow {
-        pipeline: String,
-        partition: Option<u32>,
-        paused: bool,
-        who: Who,
-        answer: oneshot::Sender<Result<Flowing, Refusal>>,
-    },
 }

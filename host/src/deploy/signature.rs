@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use wasmsign2::{Module, PublicKey, PublicKeySet, SecretKey, WSError};
 
 use super::Refusal;
-use crate::plugin::{Refused, one_line};
+use crate::foreign::ForeignText;
+use crate::plugin::Refused;
 
 /// Keys that signatures are accepted of; where there are none, signatures are
 /// not asked for.
@@ -97,7 +98,7 @@ impl<'a> Bytes<'a> {
 /// # Errors
 /// When it is no component, or damaged.
 pub fn sign(component: &[u8], key: &SecretKey) -> Result<Vec<u8>, Refused> {
-    let damaged = |error: WSError| Refused::Invalid(one_line(&error));
+    let damaged = |error: WSError| Refused::Invalid(ForeignText::of_error(&error));
     let signed = key.sign(Module::deserialize(&mut &*component).map_err(damaged)?, None).map_err(damaged)?;
     let mut bytes = Vec::with_capacity(component.len() + 256);
     signed.serialize(&mut bytes).map_err(damaged)?;

@@ -5,9 +5,7 @@
 //! over by a rollback, that version goes on.
 
 use std::collections::HashMap;
-use std::fs;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::audit::{self, Action, Audit, Who};
@@ -17,6 +15,7 @@ use super::{PluginStatuses, Refusal};
 use crate::admin::PluginStatus;
 use crate::clock::wall_ms;
 use crate::error::HostError;
+use crate::files::OwnedFolder;
 use crate::plugin::{Digest, Version};
 use crate::task::{Standings, Versions};
 
@@ -28,14 +27,10 @@ pub struct Records {
 
 impl Records {
     /// # Errors
-    /// When they cannot be read or written.
-    pub fn open(data_dir: &Path, keep_versions: usize) -> Result<Records, HostError> {
-        let open = || {
-            fs::create_dir_all(data_dir)?;
-            let audit = Audit::open(&data_dir.join("audit.log"))?;
-            Ok(Records { audit, history: History::open(data_dir.join("versions"), keep_versions)? })
-        };
-        open().map_err(|problem: io::Error| HostError::DataDir { path: data_dir.to_owned(), problem })
+    /// When they cannot be read or written, or others may write to them.
+    pub fn open(data: &OwnedFolder, keep_versions: usize) -> Result<Records, HostError> {
+        let open = || Ok(Records { audit: Audit::open(data)?, history: History::open(data, keep_versions)? });
+        open().map_err(|problem: io::Error| HostError::DataDir { path: data.path().to_owned(), problem })
     }
 
     /// Loads every plugin, before the first worker starts.
@@ -52,8 +47,9 @@ impl Records {
             statuses.insert(plugin.clone(), status);
             versions.insert(plugin, version);
         }
-        let known = self.history.tidy(&loader.plugins());
-        loader.code().tidy(&known);
+        let plugins = loader.plugins();
+        plugins.iter().for_each(|plugin| self.history.tidy(plugin));
+        loader.code().tidy(&self.history.digests(&plugins));
         Ok(Started { versions, standings, refused, audit: self.audit, history: self.history })
     }
 
@@ -184,6 +180,7 @@ impl Records {
 }
 
 /// What a host starts with.
+#[derive(Clone)]
 pub struct Started {
     pub versions: Versions,
     pub standings: Standings,

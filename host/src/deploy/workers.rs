@@ -1,6 +1,6 @@
 //! Versions handed to every worker, which swap between two records of their own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -12,15 +12,26 @@ use crate::worker::{Agreement, Command, Pause, Swap, Swapped};
 /// How long a worker may take to pause.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The command channel of every worker.
-pub struct Workers(pub Vec<Sender<Command>>);
+/// The command channel of every worker. Cheap to clone.
+#[derive(Clone)]
+pub struct Workers {
+    channels: Vec<Sender<Command>>,
+    /// One version is handed over at a time: workers that wait for each other
+    /// about two would wait for ever.
+    turn: Arc<Mutex<()>>,
+}
 
 impl Workers {
+    pub fn new(channels: Vec<Sender<Command>>) -> Workers {
+        Workers { channels, turn: Arc::default() }
+    }
+
     /// Every worker swaps by itself. Those that have not answered after
     /// `patience` will before their next record.
     pub fn hand_over(&self, version: &Arc<Version>, standing: &Arc<Standing>, patience: Duration) -> Vec<Swapped> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (answer, answers) = crossbeam_channel::unbounded();
-        for worker in &self.0 {
+        for worker in &self.channels {
             let (version, standing) = (version.clone(), standing.clone());
             // A worker that has ended takes no more commands; the host is ending too.
             drop(worker.send(Command::Swap(Swap { version, standing, agreement: None, answer: answer.clone() })));
@@ -39,10 +50,11 @@ impl Workers {
         standing: &Arc<Standing>,
         patience: Duration,
     ) -> Result<Vec<Swapped>, String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (answer, answers) = crossbeam_channel::unbounded();
         let (ready, readies) = crossbeam_channel::unbounded();
-        let mut decisions = Vec::with_capacity(self.0.len());
-        for worker in &self.0 {
+        let mut decisions = Vec::with_capacity(self.channels.len());
+        for worker in &self.channels {
             let (decide, go) = crossbeam_channel::bounded(1);
             let agreement = Some(Agreement { ready: ready.clone(), go });
             let (version, standing) = (version.clone(), standing.clone());
@@ -63,7 +75,7 @@ impl Workers {
     /// a while until it is done.
     pub fn pause(&self, topic: &Arc<str>, partitions: &[i32], paused: bool) {
         let (answer, answers) = crossbeam_channel::unbounded();
-        for worker in &self.0 {
+        for worker in &self.channels {
             let (topic, partitions) = (topic.clone(), partitions.to_vec());
             drop(worker.send(Command::Pause(Pause { topic, partitions, paused, answer: answer.clone() })));
         }
@@ -75,7 +87,7 @@ impl Workers {
     /// Whether every worker is ready, within `patience`.
     fn agreed(&self, readies: &Receiver<Option<String>>, patience: Duration) -> Result<(), String> {
         let deadline = Instant::now() + patience;
-        for _ in &self.0 {
+        for _ in &self.channels {
             match readies.recv_deadline(deadline) {
                 Ok(None) => {}
                 Ok(Some(refused)) => return Err(refused),
@@ -87,12 +99,12 @@ impl Workers {
 
     fn gather(&self, version: &Version, answers: &Receiver<Swapped>, patience: Duration) -> Vec<Swapped> {
         let deadline = Instant::now() + patience;
-        let mut swapped = Vec::with_capacity(self.0.len());
+        let mut swapped = Vec::with_capacity(self.channels.len());
         while let Ok(answer) = answers.recv_deadline(deadline) {
             swapped.push(answer);
         }
-        if swapped.len() < self.0.len() {
-            let late = self.0.len() - swapped.len();
+        if swapped.len() < self.channels.len() {
+            let late = self.channels.len() - swapped.len();
             tracing::warn!(
                 plugin = version.plugin(),
                 late,

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
+use super::Refused;
 use super::abi::v1;
 use super::engine::Engine;
 use super::instance::Guest;
 use super::outline::Outline;
+use crate::foreign::ForeignText;
 
 /// SHA-256 of an artefact's bytes; as text, 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,53 +62,6 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Why an artefact is no version of a plugin; each says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    #[error("it is empty: was it still being written? Write it under another name and rename it")]
-    Empty,
-    #[error(
-        "it has {bytes} bytes, more than `plugins.max-size` ({limit}): make it smaller (strip, opt-level = \"s\") or raise the limit"
-    )]
-    TooLarge { bytes: u64, limit: u64 },
-    #[error("it is no WebAssembly: build a component, for Rust with `cargo build --release --target wasm32-wasip2`")]
-    NotWasm,
-    #[error(
-        "it is a core module, not a component: build with `--target wasm32-wasip2`, or make one with `wasm-tools component new`"
-    )]
-    CoreModule,
-    #[error("it is precompiled code: deploy the .wasm file itself, the host compiles it")]
-    Precompiled,
-    #[error("it is damaged or uses what this host does not run: {0}")]
-    Invalid(String),
-    #[error("it exports no `gregor:plugin/processor@1`, but {0}: build it for the world `plugin` of wit/v1")]
-    NoProcessor(String),
-    #[error("it is for `{0}`, and this host serves major version 1: build it with wit/v1, or upgrade the host")]
-    WrongMajor(String),
-    #[error(
-        "it imports {imports}, which this host does not offer; offered are gregor:plugin/{{cache,timers,metrics}}@1, wasi:logging, wasi:config, wasi:keyvalue and WASI 0.2 without HTTP"
-    )]
-    Import { imports: String },
-    #[error("it does not fit the world `plugin` of wit/v1: {0}")]
-    Mismatch(String),
-    #[error(
-        "compiling it took longer than `plugins.compile-timeout` ({0:?}): make it smaller (strip, opt-level = \"s\") or raise the limit"
-    )]
-    CompileTimeout(Duration),
-    #[error(
-        "compiling it took more memory than `plugins.compile-memory` ({0} bytes): make it smaller (strip, opt-level = \"s\") or raise the limit"
-    )]
-    CompileMemory(u64),
-    #[error(
-        "the compiler did not come to its end on it ({0}): build it anew, or with another version of its toolchain"
-    )]
-    Compiler(String),
-    #[error("the host could not compile it: {0}: see to `host.data-dir`, then deploy it again")]
-    NotCompiled(String),
-    #[error("it could not be started with the configuration of stage {stage}: {reason}")]
-    Start { stage: String, reason: String },
-}
-
 /// A checked, compiled artefact, shared by all workers.
 pub struct Version {
     plugin: String,
@@ -128,7 +82,7 @@ impl Version {
     /// [`Refused`], with what to do.
     pub fn compile(engine: &Engine, plugin: &str, bytes: &[u8], max_size: u64) -> Result<Version, Refused> {
         let outline = Outline::read(bytes, max_size)?;
-        let component = Component::new(engine.wasmtime(), bytes).map_err(|error| Refused::Invalid(one_line(&error)))?;
+        let component = Component::new(engine.wasmtime(), bytes).map_err(|error| Refused::of(&error))?;
         Version::new(engine, plugin, Digest::of(bytes), &outline, &component)
     }
 
@@ -143,8 +97,11 @@ impl Version {
         outline: &Outline,
         component: &Component,
     ) -> Result<Version, Refused> {
-        let pre = engine.linker().instantiate_pre(component).map_err(|error| Refused::Mismatch(one_line(&error)))?;
-        let exports = v1::PluginIndices::new(&pre).map_err(|error| Refused::Mismatch(one_line(&error)))?;
+        let pre = engine
+            .linker()
+            .instantiate_pre(component)
+            .map_err(|error| Refused::Mismatch(ForeignText::of_error(&error)))?;
+        let exports = v1::PluginIndices::new(&pre).map_err(|error| Refused::Mismatch(ForeignText::of_error(&error)))?;
         let optional = |interface: &str, name: &str| {
             let interface = component.get_export_index(None, interface)?;
             component.get_export_index(Some(&interface), name)
@@ -206,11 +163,6 @@ impl Version {
         let exports = self.exports.load(&mut *store, &instance)?;
         Ok((instance, exports))
     }
-}
-
-/// Parsers show what they found over several lines; logs and answers have one.
-pub(crate) fn one_line(error: &impl std::fmt::Display) -> String {
-    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

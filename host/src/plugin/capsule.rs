@@ -23,6 +23,7 @@ use super::failure::Failure;
 use super::instance::{Emitted, Instance, Scope};
 use super::{Digest, Version};
 use crate::config::{self, Isolation};
+use crate::files::foreign::{self, ForeignError};
 use crate::record::{Header, Record};
 use crate::state::{Cache, CacheLimits, Domain, Entry, MemoryStore, Origin, Seen, StateStore, Timer};
 
@@ -153,7 +154,7 @@ impl Ending {
             Err(failure) => Ending {
                 kind: failure.kind().to_owned(),
                 text: failure.to_string(),
-                guest_text: failure.guest_text().map(str::to_owned),
+                guest_text: failure.guest_text().map(|text| text.as_given().to_owned()),
             },
         }
     }
@@ -290,11 +291,13 @@ impl Capsule {
     /// In one line, what is wrong with the file.
     pub fn read(path: &Path) -> Result<Capsule, String> {
         let problem = |what: String| format!("{} {what}", path.display());
-        let size = fs::metadata(path).map_err(|error| problem(format!("cannot be read: {error}")))?.len();
-        if size > MAX_BYTES as u64 {
-            return Err(problem(format!("has {size} bytes, and no capsule has more than {MAX_BYTES}")));
-        }
-        let text = fs::read(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
+        let text = foreign::read(path, MAX_BYTES as u64).map_err(|error| match error {
+            ForeignError::TooLarge { bytes, limit } => {
+                problem(format!("has {bytes} bytes or more, and no capsule has more than {limit}"))
+            }
+            ForeignError::Missing => problem("cannot be read: there is no such file".to_owned()),
+            error => problem(error.to_string()),
+        })?;
         let capsule: Capsule =
             serde_json::from_slice(&text).map_err(|error| problem(format!("is no capsule: {error}")))?;
         if capsule.format != FORMAT {

@@ -6,19 +6,22 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashSet;
-use std::fs::{self, DirBuilder, File, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io::{self, Seek};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rustix::process::geteuid;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
-use super::artefact::{Digest, Refused, one_line};
+use super::artefact::Digest;
 use super::compiler::Compiler;
 use super::engine::Engine;
+use super::refused::Refused;
+use crate::files::OwnedFolder;
 
 const SUFFIX: &str = ".cwasm";
 /// Begins the name of a file that is being written.
@@ -46,21 +49,23 @@ impl Source {
 
 /// The host's own folder of compiled code.
 pub struct CodeFolder {
-    dir: PathBuf,
+    folder: OwnedFolder,
     engine: Engine,
     compiler: Compiler,
+    /// Held while a component is compiled: one at a time takes the memory for it.
+    compiling: Mutex<()>,
+    /// Digests whose code is being made or loaded, and is not tidied away.
+    wanted: Mutex<Vec<Digest>>,
 }
 
 impl CodeFolder {
+    /// The folder `compiled` in `data`.
+    ///
     /// # Errors
-    /// When the folder cannot be made, or is not this user's alone to change.
-    pub fn open(dir: PathBuf, engine: Engine, compiler: Compiler) -> io::Result<CodeFolder> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
-        if fs::symlink_metadata(&dir)?.uid() != geteuid().as_raw() {
-            return Err(io::Error::other("belongs to another user"));
-        }
-        fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
-        Ok(CodeFolder { dir, engine, compiler })
+    /// When it cannot be made, or is not this user's alone to change.
+    pub fn open(data: &OwnedFolder, engine: Engine, compiler: Compiler) -> io::Result<CodeFolder> {
+        let folder = data.folder("compiled")?;
+        Ok(CodeFolder { folder, engine, compiler, compiling: Mutex::default(), wanted: Mutex::default() })
     }
 
     /// The component with this digest, from the code that is kept of it, else
@@ -69,11 +74,21 @@ impl CodeFolder {
     /// # Errors
     /// Why it cannot be compiled.
     pub fn component(&self, digest: Digest, bytes: &[u8]) -> Result<(Component, Source), Refused> {
+        locked(&self.wanted).push(digest);
+        let found = self.find_or_compile(digest, bytes);
+        let mut wanted = locked(&self.wanted);
+        if let Some(nth) = wanted.iter().position(|one| *one == digest) {
+            wanted.swap_remove(nth);
+        }
+        found
+    }
+
+    fn find_or_compile(&self, digest: Digest, bytes: &[u8]) -> Result<(Component, Source), Refused> {
         if let Some(loaded) = self.kept(digest) {
             return Ok((loaded?, Source::Kept));
         }
         let path = self.compile(digest, bytes)?;
-        let loaded = self.load(&path).map_err(Refused::NotCompiled)?;
+        let loaded = self.load(&path).map_err(|problem| Refused::NotCompiled { folder: self.dir.clone(), problem })?;
         Ok((loaded?, Source::Compiled))
     }
 
@@ -93,13 +108,15 @@ impl CodeFolder {
     }
 
     fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<PathBuf, Refused> {
-        let host = |error: io::Error| Refused::NotCompiled(format!("{}: {error}", self.dir.display()));
+        let dir = self.folder.path();
+        let host = Refused::not_compiled(dir);
+        let _alone = locked(&self.compiling);
         // Owner-only from its first moment.
-        let mut code = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.dir).map_err(host)?;
-        self.compiler.compile(bytes, self.engine.code_id(), code.as_file_mut(), &self.dir)?;
-        code.as_file().sync_all().map_err(host)?;
-        let checksum = checksum(code.path()).map_err(host)?;
-        let path = self.dir.join(format!("{}{checksum}{SUFFIX}", self.prefix(digest)));
+        let mut code = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir).map_err(&host)?;
+        self.compiler.compile(bytes, self.engine.code_id(), code.as_file_mut(), dir)?;
+        code.as_file().sync_all().map_err(&host)?;
+        let checksum = checksum(code.as_file_mut()).map_err(&host)?;
+        let path = dir.join(format!("{}{checksum}{SUFFIX}", self.prefix(digest)));
         code.persist(&path).map_err(|error| host(error.error))?;
         Ok(path)
     }
@@ -107,29 +124,33 @@ impl CodeFolder {
     /// Loads code that is whole and this host's own, or says what is wrong with
     /// the file; the component may still not fit the engine's pool.
     fn load(&self, path: &Path) -> Result<Result<Component, Refused>, String> {
-        let metadata = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
-        if !metadata.is_file() || metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o077 != 0 {
+        let mut file = self.folder.open_file(name(path)).map_err(|error| error.to_string())?;
+        let metadata = file.metadata().map_err(|error| error.to_string())?;
+        if metadata.mode() & 0o077 != 0 {
             return Err("it is not a file of this user alone".to_owned());
         }
-        let sum = checksum(path).map_err(|error| error.to_string())?;
+        let sum = checksum(&mut file).map_err(|error| error.to_string())?;
         if !name(path).ends_with(&format!("-{sum}{SUFFIX}")) {
             return Err("it is not what was written".to_owned());
         }
+        // The file that was hashed, whatever its name leads to by now.
+        let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
         // SAFETY: wasmtime asks that the file holds what it wrote itself and
         // stays as it is. Only this host's compiler writes to this folder, whole
         // files by a rename, never in place; the folder and the file are this
         // user's alone, and whoever may act as this user could change the host
-        // itself; the checksum finds what a disk or a crash did to it. A file
-        // that is removed stays mapped. Code of another wasmtime is refused by
-        // wasmtime itself.
-        let loaded = unsafe { Component::deserialize_file(self.engine.wasmtime(), path) };
-        Ok(loaded.map_err(|error| Refused::Invalid(one_line(&error))))
+        // itself; the checksum finds what a disk or a crash did to it, and what
+        // is loaded is the open file that was hashed. A file that is removed
+        // stays mapped. Code of another wasmtime is refused by wasmtime itself.
+        let loaded = unsafe { Component::deserialize_file(self.engine.wasmtime(), opened) };
+        Ok(loaded.map_err(|error| Refused::of(&error)))
     }
 
     /// Removes the code of all versions but the `known`, then the oldest until
     /// the folder is within its bound. What is mapped goes on to run.
     pub fn tidy(&self, known: &HashSet<Digest>) {
-        let wanted: HashSet<String> = known.iter().map(|digest| self.prefix(*digest)).collect();
+        let in_work = locked(&self.wanted);
+        let wanted: HashSet<String> = known.iter().chain(in_work.iter()).map(|digest| self.prefix(*digest)).collect();
         let mut files = self.files();
         files.sort_by_key(|(_, metadata)| metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
         let mut bytes: u64 = files.iter().map(|(_, metadata)| metadata.len()).sum();
@@ -152,23 +173,32 @@ impl CodeFolder {
     }
 
     fn files(&self) -> Vec<(PathBuf, fs::Metadata)> {
-        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
         entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?))).collect()
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
 }
 
-fn checksum(path: &Path) -> io::Result<String> {
+/// Of all of an open file.
+fn checksum(file: &mut File) -> io::Result<String> {
     let mut hasher = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
+    file.rewind()?;
+    io::copy(file, &mut hasher)?;
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::super::compiler::Bounds;
     use super::*;
 
@@ -179,7 +209,7 @@ mod tests {
     fn folder_for(dir: &Path, memory: u64) -> CodeFolder {
         let bounds = Bounds { time: Duration::from_secs(60), memory: 1 << 32 };
         let engine = Engine::new(1, memory).unwrap();
-        CodeFolder::open(dir.join("compiled"), engine, Compiler { apart: false, bounds }).unwrap()
+        CodeFolder::open(&OwnedFolder::open(dir).unwrap(), engine, Compiler { apart: false, bounds }).unwrap()
     }
 
     fn plugin() -> (Digest, &'static [u8]) {
@@ -206,7 +236,7 @@ mod tests {
         let folder = folder(dir.path());
         assert_eq!(source(&folder), Source::Kept);
         assert_eq!(fs::metadata(only_file(&folder)).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(&folder.dir).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(folder.folder.path()).unwrap().mode() & 0o777, 0o700);
     }
 
     #[test]
@@ -253,7 +283,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = folder(dir.path());
         source(&folder);
-        fs::write(folder.dir.join(format!("{}1{SUFFIX}", folder.prefix(Digest::of(b"other")))), b"x").unwrap();
+        fs::write(folder.folder.path().join(format!("{}1{SUFFIX}", folder.prefix(Digest::of(b"other")))), b"x")
+            .unwrap();
         folder.tidy(&HashSet::from([plugin().0]));
         assert_eq!(source(&folder), Source::Kept);
         only_file(&folder);
@@ -279,6 +310,6 @@ mod tests {
         let folder = folder(dir.path());
         let bytes = b"\0asm\x0d\0\x01\0\x07\x05hello";
         assert!(matches!(folder.component(Digest::of(bytes), bytes), Err(Refused::Invalid(_))));
-        assert_eq!(fs::read_dir(&folder.dir).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(folder.folder.path()).unwrap().count(), 0);
     }
 }

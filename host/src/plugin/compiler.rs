@@ -4,22 +4,28 @@
 //!
 //! The child is the host's own binary. It has no path and no environment, so no
 //! secret either: the component comes on its standard input, the code goes out
-//! on its standard output, one line of error on its standard error.
+//! on its standard output, one line of error on its standard error. Before it
+//! reads the component it gives up what else it could do ([`confinement`]).
+
+mod confinement;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
-
-use super::{Refused, engine, one_line};
+use super::Refused;
+use super::engine::Precompiler;
+use crate::foreign::ForeignText;
 
 /// The subcommand that the child runs.
 pub const SUBCOMMAND: &str = "compile-plugin";
 /// The child's exit code for a component that the compiler refuses.
 pub const REFUSED: u8 = 4;
+/// The child's exit code where it could not read the component or write the code.
+pub const NOT_WRITTEN: u8 = 5;
 /// Bytes of the child's last words that are read.
 const LAST_WORDS: u64 = 4 << 10;
 const LOOK: Duration = Duration::from_millis(5);
@@ -50,15 +56,17 @@ impl Compiler {
     /// What the compiler says of it, a bound that it passed, or what the host lacks.
     pub fn compile(&self, component: &[u8], code_id: u64, code: &mut File, folder: &Path) -> Result<(), Refused> {
         if !self.apart {
-            let compiled =
-                engine::precompile(component, code_id).map_err(|error| Refused::Invalid(one_line(&error)))?;
-            return code.write_all(&compiled).map_err(|error| Refused::NotCompiled(error.to_string()));
+            let compiled = Precompiler::new(code_id).and_then(|compiler| compiler.compile(component));
+            let compiled = compiled.map_err(|error| Refused::of(&error))?;
+            return code.write_all(&compiled).map_err(Refused::not_compiled(folder));
         }
-        let mut child =
-            self.spawn(component, code_id, code, folder).map_err(|error| Refused::NotCompiled(error.to_string()))?;
-        let status = wait(&mut child, self.bounds.time).map_err(|error| Refused::NotCompiled(error.to_string()))?;
+        let mut child = self.spawn(component, code_id, code, folder).map_err(Refused::not_compiled(folder))?;
+        let status = wait(&mut child, self.bounds.time).map_err(Refused::not_compiled(folder))?;
         let Some(status) = status else { return Err(Refused::CompileTimeout(self.bounds.time)) };
-        self.judge(status, &last_words(&mut child))
+        let words = last_words(&mut child);
+        self.judge(status, &words, folder)?;
+        tell_of_gaps(&words);
+        Ok(())
     }
 
     fn spawn(&self, component: &[u8], code_id: u64, code: &File, folder: &Path) -> io::Result<Child> {
@@ -78,7 +86,7 @@ impl Compiler {
             .spawn()
     }
 
-    fn judge(&self, status: ExitStatus, words: &str) -> Result<(), Refused> {
+    fn judge(&self, status: ExitStatus, words: &str, folder: &Path) -> Result<(), Refused> {
         if status.success() {
             return Ok(());
         }
@@ -86,28 +94,58 @@ impl Compiler {
             return Err(Refused::CompileMemory(self.bounds.memory));
         }
         match status.code() {
-            Some(code) if code == i32::from(REFUSED) => Err(Refused::Invalid(words.to_owned())),
+            Some(code) if code == i32::from(REFUSED) => Err(Refused::Invalid(words.into())),
+            Some(code) if code == i32::from(NOT_WRITTEN) => {
+                Err(Refused::NotCompiled { folder: folder.to_owned(), problem: words.to_owned() })
+            }
             _ => Err(Refused::Compiler(status.to_string())),
         }
     }
 }
 
-/// The child's part: bounds itself, then compiles.
+/// Why the child has no code to show.
+#[derive(Debug)]
+pub enum Unserved {
+    /// What the compiler says of the component.
+    Component(ForeignText),
+    /// What kept the child from reading, writing or confining itself.
+    Host(io::Error),
+}
+
+impl From<io::Error> for Unserved {
+    fn from(error: io::Error) -> Unserved {
+        Unserved::Host(error)
+    }
+}
+
+/// The child's part: confines itself, then compiles. What this machine cannot keep
+/// from it is told on standard error.
 ///
 /// # Errors
-/// What the compiler says of the component, in one line.
-pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64) -> Result<(), String> {
-    for (resource, bound) in [(Resource::As, memory), (Resource::Cpu, cpu_seconds), (Resource::Core, 0)] {
-        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) }).map_err(|error| one_line(&error))?;
-    }
-    // Records go first. Neither is granted everywhere, and it compiles without.
-    let _ = nice(10);
-    // Where memory ends, the kernel is to end this process and not the host.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+/// [`Unserved`].
+pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64) -> Result<(), Unserved> {
+    confinement::close_inherited();
+    // Looks at the processor, which the confinement may keep it from.
+    let compiler = Precompiler::new(code_id).map_err(io::Error::other)?;
+    let gaps = confinement::confine(memory, cpu_seconds)?;
     let mut component = Vec::new();
-    io::stdin().read_to_end(&mut component).map_err(|error| one_line(&error))?;
-    let code = engine::precompile(&component, code_id).map_err(|error| one_line(&error))?;
-    io::stdout().write_all(&code).map_err(|error| one_line(&error))
+    io::stdin().read_to_end(&mut component)?;
+    let code = compiler.compile(&component).map_err(|error| Unserved::Component(ForeignText::of_error(&error)))?;
+    let mut out = io::stdout();
+    out.write_all(&code)?;
+    out.flush()?;
+    if !gaps.is_empty() {
+        eprintln!("{}", gaps.join(", "));
+    }
+    Ok(())
+}
+
+/// Tells once what a child whose words these are could not give up.
+fn tell_of_gaps(words: &str) {
+    static TOLD: Once = Once::new();
+    if !words.is_empty() {
+        TOLD.call_once(|| tracing::warn!(missing = words, "this kernel does not confine the compiler completely"));
+    }
 }
 
 /// Waits for the child; `None` where it was killed for taking too long.
@@ -154,12 +192,31 @@ mod tests {
     fn the_end_of_the_child_is_told_by_its_cause() {
         let exit = |code: i32| ExitStatus::from_raw(code << 8);
         let signal = ExitStatus::from_raw;
-        let told = |status, words: &str| COMPILER.judge(status, words).map_err(|refused| refused.to_string());
+        let told = |status, words: &str| {
+            let judged = COMPILER.judge(status, words, Path::new("/data/compiled"));
+            judged.map_err(|refused| refused.to_string())
+        };
         assert_eq!(told(exit(0), ""), Ok(()));
         assert!(told(exit(4), "type mismatch").unwrap_err().ends_with("does not run: type mismatch"));
         assert!(told(signal(6), "memory allocation of 8 bytes failed").unwrap_err().contains("(1073741824 bytes)"));
         assert!(told(exit(4), "Cannot allocate memory (os error 12)").unwrap_err().contains("compile-memory"));
         assert!(told(signal(11), "").unwrap_err().contains("signal: 11"));
         assert!(told(exit(101), "panicked").unwrap_err().contains("exit status: 101"));
+        let full = told(exit(5), "No space left on device (os error 28)").unwrap_err();
+        assert!(full.contains("cannot be written to /data/compiled (No space left on device (os error 28))"), "{full}");
+        assert!(!full.contains("damaged"), "{full}");
+    }
+
+    #[test]
+    fn a_full_disk_is_no_fault_of_the_component() {
+        let (full, component) = (Path::new("/dev/full"), crate::demo_plugins()[2].1);
+        if !full.exists() {
+            return;
+        }
+        let engine = engine::Engine::new(1, 64 << 20).unwrap();
+        let mut code = File::options().write(true).open(full).unwrap();
+        let here = Compiler { apart: false, ..COMPILER };
+        let refused = here.compile(component, engine.code_id(), &mut code, Path::new("/data/compiled")).unwrap_err();
+        assert!(refused.to_string().contains("/data/compiled (No space left on device"), "{refused}");
     }
 }

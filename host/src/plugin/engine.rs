@@ -10,16 +10,11 @@ use wasmtime::component::Linker;
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::instance::Guest;
-use super::limits::{GUEST_STACK, TABLE_ELEMENTS};
+use super::limits::{GUEST_STACK, MEMORIES, MODULES, TABLE_ELEMENTS, TABLES};
 use super::{imports, keyvalue, wasi};
 
 /// Calls are interrupted at multiples of this.
 const EPOCH: Duration = Duration::from_millis(5);
-/// Modules inside one component: a Rust plugin has two or three, an interpreted language a few dozen.
-const MODULES_PER_COMPONENT: u32 = 64;
-/// Linear memories of one component, which [`super::limits::Growth`] bounds together. A
-/// module has one; a second comes with components inside a component, as QuickJS has it.
-const MEMORIES_PER_COMPONENT: u32 = 2;
 
 /// Compiles plugins and holds the pool their instances live in. Cheap to clone.
 #[derive(Clone)]
@@ -38,12 +33,13 @@ impl Engine {
     pub fn new(instances: u32, memory: u64) -> wasmtime::Result<Engine> {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(instances)
-            .total_core_instances(instances.saturating_mul(MODULES_PER_COMPONENT))
-            .total_memories(instances.saturating_mul(MEMORIES_PER_COMPONENT))
-            .total_tables(instances.saturating_mul(4))
-            .max_core_instances_per_component(MODULES_PER_COMPONENT)
-            .max_memories_per_component(MEMORIES_PER_COMPONENT)
-            .max_tables_per_component(4)
+            .total_core_instances(instances.saturating_mul(MODULES))
+            .total_memories(instances.saturating_mul(MEMORIES))
+            .total_tables(instances.saturating_mul(TABLES))
+            .max_core_instances_per_component(MODULES)
+            .max_memories_per_component(MEMORIES)
+            .max_tables_per_component(TABLES)
+            .max_tables_per_module(TABLES)
             .table_elements(TABLE_ELEMENTS)
             .max_memory_size(usize::try_from(memory).unwrap_or(usize::MAX));
         let mut config = settings();
@@ -93,16 +89,31 @@ fn settings() -> Config {
     config
 }
 
-/// Compiles `bytes` for an engine whose code has this `code_id`. Reserves no
-/// pool, so that it fits a process whose address space is bounded.
-///
-/// # Errors
-/// What wasmtime says of the component, or that this process would compile for
-/// another engine than asked.
-pub fn precompile(bytes: &[u8], for_code_id: u64) -> wasmtime::Result<Vec<u8>> {
-    let engine = wasmtime::Engine::new(&settings())?;
-    wasmtime::ensure!(code_id(&engine) == for_code_id, "the host was built from another version than its compiler");
-    engine.precompile_component(bytes)
+/// Compiles components for an engine elsewhere. Reserves no pool, so that it fits
+/// a process whose address space is bounded.
+pub struct Precompiler(wasmtime::Engine);
+
+impl Precompiler {
+    /// For an engine whose code has this `code_id`.
+    ///
+    /// # Errors
+    /// When this process would compile for another engine than asked.
+    pub fn new(code_id: u64) -> wasmtime::Result<Precompiler> {
+        let engine = wasmtime::Engine::new(&settings())?;
+        wasmtime::ensure!(
+            self::code_id(&engine) == code_id,
+            "the host was built from another version than its compiler"
+        );
+        Ok(Precompiler(engine))
+    }
+
+    /// The code of `component`.
+    ///
+    /// # Errors
+    /// What wasmtime says of the component.
+    pub fn compile(&self, component: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        self.0.precompile_component(component)
+    }
 }
 
 fn code_id(engine: &wasmtime::Engine) -> u64 {

@@ -1,8 +1,10 @@
 //! Why a call of a plugin gave no outputs.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::limits::{GUEST_STACK, MAX_RESOURCES, Overrun};
+use crate::foreign::ForeignText;
 use crate::state::StateError;
 
 /// A limit's failure carries the limit and, where known, what was asked for.
@@ -11,10 +13,10 @@ pub enum Failure {
     /// The plugin's own word that this record can never succeed. Its reason is
     /// guest text: only for the stage's opt-in log.
     #[error("the plugin rejected the record")]
-    Reject(String),
+    Reject(ForeignText),
     /// The plugin's own word that this record may succeed later.
     #[error("the plugin asked to be called again later")]
-    Retry(String),
+    Retry(ForeignText),
     #[error("the plugin trapped: {0}")]
     Trap(&'static str),
     #[error("the call passed its limit of {0:?}")]
@@ -50,12 +52,23 @@ pub enum Failure {
     NoSink,
     #[error("an output of {bytes} bytes is more than topic {topic} takes ({limit})")]
     OutputTooLarge { topic: String, bytes: u64, limit: u64 },
+    /// What the brokers do not take, or would not.
+    #[error("topic {topic} refused an output: {reason}")]
+    OutputRefused { topic: String, reason: Cow<'static, str> },
+    /// The topic's fault, never the record's.
+    #[error("topic {topic} takes no outputs: {reason}")]
+    TopicUnavailable { topic: String, reason: Cow<'static, str> },
+    #[error(
+        "an entry of the cache takes {bytes} bytes with its record key, the changelog topic {topic} takes {limit}; \
+         raise the topic's max.message.bytes or send shorter record keys"
+    )]
+    EntryTooLarge { topic: String, bytes: u64, limit: u64 },
     #[error("no instance could be made: {0}")]
-    NoInstance(String),
+    NoInstance(ForeignText),
     /// The plugin's own word that it cannot take over the state of the version
     /// before. Guest text, as in [`Failure::Reject`].
     #[error("its migrate refused")]
-    Migration(String),
+    Migration(ForeignText),
     /// The host's fault, never the record's.
     #[error("{0}")]
     State(StateError),
@@ -87,6 +100,9 @@ impl Failure {
             Failure::TopicNotGranted => "topic-not-granted",
             Failure::NoSink => "no-sink",
             Failure::OutputTooLarge { .. } => "output-too-large",
+            Failure::OutputRefused { .. } => "output-refused",
+            Failure::TopicUnavailable { .. } => "topic-unavailable",
+            Failure::EntryTooLarge { .. } => "entry-too-large",
             Failure::NoInstance(_) => "no-instance",
             Failure::Migration(_) => "migration",
             Failure::State(_) => "state",
@@ -125,7 +141,7 @@ impl Failure {
     }
 
     /// The guest's own words, if any.
-    pub fn guest_text(&self) -> Option<&str> {
+    pub fn guest_text(&self) -> Option<&ForeignText> {
         match self {
             Failure::Reject(text) | Failure::Retry(text) | Failure::Migration(text) => Some(text),
             _ => None,

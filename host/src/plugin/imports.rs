@@ -1,5 +1,7 @@
 //! What a plugin can call of ours: cache, timers, metrics, logging and config.
 
+use std::collections::BTreeMap;
+
 use wasmtime::component::{HasSelf, Linker};
 
 use super::abi::v1;
@@ -133,12 +135,39 @@ impl logging::Host for Guest {
     }
 }
 
+/// The value of a key, which a variable of the environment may have written in
+/// another way: it knows neither case nor `-`, `_` and `.`.
+fn configured<'a>(config: &'a BTreeMap<String, String>, key: &str) -> Option<&'a String> {
+    fn spelt(key: &str) -> impl Iterator<Item = char> {
+        key.chars().filter(|symbol| !matches!(symbol, '-' | '_' | '.')).flat_map(char::to_lowercase)
+    }
+    let alike = || config.iter().find(|(name, _)| spelt(name).eq(spelt(key))).map(|(_, value)| value);
+    config.get(key).or_else(alike)
+}
+
 impl config::Host for Guest {
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, config::Error>> {
-        Ok(Ok(self.scope.config.get(&key).cloned()))
+        Ok(Ok(configured(&self.scope.config, &key).cloned()))
     }
 
     fn get_all(&mut self) -> wasmtime::Result<Result<Vec<(String, String)>, config::Error>> {
         Ok(Ok(self.scope.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_config_is_found_in_any_spelling() {
+        let config = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), format!("of {key}"))).collect();
+        let one: BTreeMap<String, String> = config(&["max-age", "unit"]);
+        for key in ["max-age", "max_age", "max.age", "maxAge", "MAX_AGE"] {
+            assert_eq!(configured(&one, key).map(String::as_str), Some("of max-age"), "{key}");
+        }
+        assert_eq!(configured(&one, "max-ag"), None);
+        let both = config(&["max-age", "max_age"]);
+        assert_eq!(configured(&both, "max_age").map(String::as_str), Some("of max_age"));
     }
 }

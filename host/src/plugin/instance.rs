@@ -22,6 +22,7 @@ use super::wasi::{self, Determinism};
 use super::{Digest, Version};
 use crate::clock::wall_ms;
 use crate::config::{self, Isolation, LogLevel};
+use crate::foreign::ForeignText;
 use crate::record::{Header, Record};
 use crate::state::{Cache, CacheLimits, MemoryStore, StateError, Timer};
 use on_timer::OnTimer;
@@ -134,12 +135,14 @@ impl Instance {
             version.instantiate(&mut store).map_err(|error| match failure_of(&error, store.data()) {
                 _ if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() => Failure::PoolFull,
                 // No trap: the module is larger than its slot.
-                Failure::Trap(_) if error.downcast_ref::<Trap>().is_none() => Failure::NoInstance(format!("{error:#}")),
+                Failure::Trap(_) if error.downcast_ref::<Trap>().is_none() => {
+                    Failure::NoInstance(ForeignText::of_error(&error))
+                }
                 failure => failure,
             })?;
         let on_timer = on_timer::find(version, &instance, &mut store)?;
         let mut instance = Instance { store, instance, exports, on_timer, started_ms: now_ms, calls: 0 };
-        instance.migrate_of(version).map_err(|error| Failure::NoInstance(format!("{error:#}")))?;
+        instance.migrate_of(version).map_err(|error| Failure::NoInstance(ForeignText::of_error(&error)))?;
         instance.init(version)?;
         Ok(instance)
     }
@@ -158,7 +161,7 @@ impl Instance {
             .and_then(|init| init.call(&mut self.store, ()));
         match outcome.map(|(outcome,)| outcome) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(reason)) => Err(Failure::NoInstance(format!("its init says: {reason}"))),
+            Ok(Err(reason)) => Err(Failure::NoInstance(format!("its init says: {reason}").into())),
             Err(error) => Err(failure_of(&error, self.store.data())),
         }
     }
@@ -206,8 +209,8 @@ impl Instance {
         std::mem::swap(&mut self.store.data_mut().cache, cache);
         match called {
             Ok(Ok(outputs)) => Ok(outputs),
-            Ok(Err(types::Failure::Reject(reason))) => Err(Failure::Reject(reason)),
-            Ok(Err(types::Failure::Retry(reason))) => Err(Failure::Retry(reason)),
+            Ok(Err(types::Failure::Reject(reason))) => Err(Failure::Reject(reason.into())),
+            Ok(Err(types::Failure::Retry(reason))) => Err(Failure::Retry(reason.into())),
             Err(error) => Err(failure_of(&error, self.store.data())),
         }
     }
@@ -228,7 +231,7 @@ impl Instance {
         timeout: Duration,
         cache: &mut Box<Cache>,
     ) -> Result<(), Failure> {
-        let migrate = self.migrate_of(version).map_err(|error| Failure::NoInstance(format!("{error:#}")))?;
+        let migrate = self.migrate_of(version).map_err(|error| Failure::NoInstance(ForeignText::of_error(&error)))?;
         let Some(migrate) = migrate else { return Ok(()) };
         self.begin(at, None, now_ms);
         self.store.set_epoch_deadline(Engine::ticks(timeout));
@@ -237,7 +240,7 @@ impl Instance {
         std::mem::swap(&mut self.store.data_mut().cache, cache);
         match called {
             Ok((Ok(()),)) => Ok(()),
-            Ok((Err(reason),)) => Err(Failure::Migration(reason)),
+            Ok((Err(reason),)) => Err(Failure::Migration(reason.into())),
             Err(error) => Err(match failure_of(&error, self.store.data()) {
                 Failure::Timeout(_) => Failure::Timeout(timeout),
                 failure => failure,

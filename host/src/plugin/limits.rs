@@ -6,6 +6,14 @@ use super::failure::Failure;
 
 /// Elements of one table; a Rust plugin uses about a hundred, an interpreter a few thousand.
 pub const TABLE_ELEMENTS: usize = 20_000;
+/// Tables of one component, and of one core module in it.
+pub const TABLES: u32 = 4;
+/// Linear memories of one component, which [`Growth`] bounds together. A module has
+/// one; a second comes with components inside a component, as QuickJS has it.
+pub const MEMORIES: u32 = 2;
+/// Core modules of one component: a Rust plugin has two or three, an interpreted
+/// language a few dozen.
+pub const MODULES: u32 = 64;
 /// A guest's stack; the worker's own is several times that.
 pub const GUEST_STACK: usize = 512 << 10;
 /// Handles and entries of WASI resources (streams, pollables) alive at once.

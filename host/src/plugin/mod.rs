@@ -22,10 +22,10 @@ mod keyvalue;
 mod limits;
 mod lines;
 mod outline;
+mod refused;
 mod wasi;
 
-pub(crate) use artefact::one_line;
-pub use artefact::{Digest, Refused, Version};
+pub use artefact::{Digest, Version};
 pub use call::Call;
 pub use capsule::{Capsule, CapsuleFolder, Ending};
 pub use code::{CodeFolder, Source};
@@ -36,3 +36,4 @@ pub use failure::Failure;
 pub use instance::{Emitted, EmittedHeader, Instance, Scope};
 pub use limits::{Refusals, Soft};
 pub use outline::Outline;
+pub use refused::Refused;

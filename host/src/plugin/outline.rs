@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use wasmparser::{ComponentTypeRef, Parser, Payload};
 use wasmtime::Precompiled;
 
+use super::Refused;
 use super::abi::v1;
-use super::{Refused, one_line};
+use super::limits::TABLE_ELEMENTS;
+use crate::foreign::ForeignText;
 
 /// What a plugin may import. WASI without a file, a network, an environment or
 /// HTTP in it: language runtimes import it to start.
@@ -28,12 +30,20 @@ const OFFERED: [&str; 15] = [
     "wasi:filesystem/",
     "wasi:sockets/",
 ];
+/// The version of those whose offer names none.
+const WASI: &str = "0.2.";
+/// Bytes of the longest name of an interface.
+const LONGEST_NAME: usize = 256;
 
-/// The names of a component's imports and exports.
-#[derive(Debug)]
+/// The names of a component's imports and exports, and what it starts with.
+#[derive(Debug, Default)]
 pub struct Outline {
     imports: Vec<String>,
     exports: Vec<String>,
+    /// Bytes of the largest initial memory of its core modules.
+    memory: u64,
+    /// Elements of the largest initial table of its core modules.
+    elements: u64,
 }
 
 impl Outline {
@@ -42,11 +52,50 @@ impl Outline {
     /// # Errors
     /// [`Refused`], with what to do.
     pub fn read(bytes: &[u8], max_size: u64) -> Result<Outline, Refused> {
-        check_bytes(bytes, max_size)?;
-        let outline = Outline::parse(bytes).map_err(|error| Refused::Invalid(one_line(&error)))?;
+        Outline::check_bytes(bytes, max_size)?;
+        let outline = Outline::parse(bytes).map_err(|error| Refused::Invalid(ForeignText::of_error(&error)))?;
         outline.check_exports()?;
         outline.check_imports()?;
+        if outline.elements > TABLE_ELEMENTS as u64 {
+            return Err(Refused::Table { asked: outline.elements });
+        }
         Ok(outline)
+    }
+
+    /// What can be told from the first bytes and the length, before anything is
+    /// parsed. The preamble of a core module and of a component differ in their
+    /// fifth to eighth (component model, Binary.md).
+    ///
+    /// # Errors
+    /// [`Refused`], with what to do.
+    pub fn check_bytes(bytes: &[u8], max_size: u64) -> Result<(), Refused> {
+        if bytes.is_empty() {
+            return Err(Refused::Empty);
+        }
+        if bytes.len() as u64 > max_size {
+            return Err(Refused::TooLarge { bytes: bytes.len() as u64, limit: max_size });
+        }
+        match wasmtime::Engine::detect_precompiled(bytes) {
+            Some(Precompiled::Module | Precompiled::Component) => return Err(Refused::Precompiled),
+            None => {}
+        }
+        match bytes.strip_prefix(b"\0asm") {
+            None => Err(Refused::NotWasm),
+            Some([1, 0, 0, 0, ..]) => Err(Refused::CoreModule),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Refuses it where an instance would begin with more bytes of memory than
+    /// `limit`, which is the one that `key` names.
+    ///
+    /// # Errors
+    /// [`Refused::Memory`].
+    pub fn check_memory(&self, limit: u64, key: impl FnOnce() -> String) -> Result<(), Refused> {
+        match self.memory {
+            asked if asked > limit => Err(Refused::Memory { asked, limit, key: key() }),
+            _ => Ok(()),
+        }
     }
 
     /// The interfaces that it imports, without their versions.
@@ -57,7 +106,8 @@ impl Outline {
 
     /// The interfaces of the contract that it exports, without package and version.
     pub fn exports(&self) -> impl Iterator<Item = &str> {
-        self.exports.iter().filter_map(|name| name.strip_prefix("gregor:plugin/")?.split('@').next())
+        let plain = self.exports.iter().filter(|name| is_plain(name));
+        plain.filter_map(|name| name.strip_prefix("gregor:plugin/")?.split('@').next())
     }
 
     /// The version of the contract that it was built with.
@@ -80,7 +130,7 @@ impl Outline {
     }
 
     fn parse(bytes: &[u8]) -> wasmparser::Result<Outline> {
-        let mut outline = Outline { imports: Vec::new(), exports: Vec::new() };
+        let mut outline = Outline::default();
         let mut depth = 0_u32;
         for payload in Parser::new(0).parse_all(bytes) {
             match payload? {
@@ -100,6 +150,18 @@ impl Outline {
                         outline.exports.push(export?.name.name.to_owned());
                     }
                 }
+                Payload::MemorySection(memories) => {
+                    for memory in memories {
+                        let memory = memory?;
+                        let page = 1_u64.checked_shl(memory.page_size_log2.unwrap_or(16)).unwrap_or(u64::MAX);
+                        outline.memory = outline.memory.max(memory.initial.saturating_mul(page));
+                    }
+                }
+                Payload::TableSection(tables) => {
+                    for table in tables {
+                        outline.elements = outline.elements.max(table?.ty.initial);
+                    }
+                }
                 _ => {}
             }
         }
@@ -110,42 +172,33 @@ impl Outline {
         let processor =
             self.exports.iter().find_map(|name| Some((name, name.strip_prefix(v1::PROCESSOR)?.strip_prefix('@')?)));
         match processor {
-            Some((_, version)) if version.starts_with("1.") => Ok(()),
-            Some((name, _)) => Err(Refused::WrongMajor(name.clone())),
-            None if self.exports.is_empty() => Err(Refused::NoProcessor("nothing".into())),
-            None => Err(Refused::NoProcessor(self.exports.join(", "))),
+            Some((name, version)) if version.starts_with("1.") && is_plain(name) => Ok(()),
+            Some((name, _)) => Err(Refused::WrongMajor(name.as_str().into())),
+            None => Err(Refused::NoProcessor(self.exports.clone())),
         }
     }
 
     fn check_imports(&self) -> Result<(), Refused> {
-        let offered = |name: &&String| OFFERED.iter().any(|offered| name.starts_with(offered));
-        let missing: Vec<String> =
-            self.imports.iter().filter(|name| !offered(name)).map(|name| format!("`{name}`")).collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(Refused::Import { imports: missing.join(", ") }),
+        let offered = |name: &&String| is_plain(name) && OFFERED.iter().any(|offered| name.starts_with(offered));
+        let (offered, missing): (Vec<_>, Vec<_>) = self.imports.iter().partition(offered);
+        if !missing.is_empty() {
+            return Err(Refused::Import(missing.into_iter().cloned().collect()));
+        }
+        // Where the offer names no version, it is that of WASI as a whole.
+        let versioned = |name: &str| OFFERED.iter().any(|offered| offered.contains('@') && name.starts_with(offered));
+        let is_wasi = |name: &str| name.split_once('@').is_some_and(|(_, version)| version.starts_with(WASI));
+        let others = offered.into_iter().filter(|name| !versioned(name) && !is_wasi(name)).cloned();
+        match others.collect::<Vec<_>>() {
+            none if none.is_empty() => Ok(()),
+            others => Err(Refused::WasiVersion(others)),
         }
     }
 }
 
-/// What can be told from the first bytes. The preamble of a core module and of
-/// a component differ in their fifth to eighth (component model, Binary.md).
-fn check_bytes(bytes: &[u8], max_size: u64) -> Result<(), Refused> {
-    if bytes.is_empty() {
-        return Err(Refused::Empty);
-    }
-    if bytes.len() as u64 > max_size {
-        return Err(Refused::TooLarge { bytes: bytes.len() as u64, limit: max_size });
-    }
-    match wasmtime::Engine::detect_precompiled(bytes) {
-        Some(Precompiled::Module | Precompiled::Component) => return Err(Refused::Precompiled),
-        None => {}
-    }
-    match bytes.strip_prefix(b"\0asm") {
-        None => Err(Refused::NotWasm),
-        Some([1, 0, 0, 0, ..]) => Err(Refused::CoreModule),
-        Some(_) => Ok(()),
-    }
+/// Whether a name can be shown as it is: what the component model lets interfaces be called.
+fn is_plain(name: &str) -> bool {
+    let taken = |byte: u8| byte.is_ascii_alphanumeric() || b":/@.-+_".contains(&byte);
+    name.len() <= LONGEST_NAME && name.bytes().all(taken)
 }
 
 #[cfg(test)]

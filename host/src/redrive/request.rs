@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::letter::{Failed, Letter};
+use crate::origin::{Kind, Origin};
 use crate::record::{Header, Output};
 
 /// The letter's key, where it has one: the request has a key of its own.
@@ -95,6 +96,7 @@ impl Request {
             key: Some(self.key.bytes().to_vec()),
             value: Some(Vec::new()),
             headers: vec![(DONE.to_owned(), None)],
+            origin: Origin::new(Kind::Mark, 0),
         }
     }
 }

@@ -58,10 +58,10 @@ pub struct Cache {
     migrating: bool,
     /// What stood under each key before the record in work wrote it, oldest first.
     undo: Vec<(Key, Option<Entry>)>,
-    /// Whether the changes of a commit interval are noted at all.
-    tracks: bool,
-    /// Whether the record that wrote an entry is remembered.
+    /// Whether the record that wrote an entry is remembered …
     origins: bool,
+    /// … and was for every entry.
+    all_origins: bool,
     timers: Timers,
     quarantine: Quarantine,
     /// Event time of the stage, in milliseconds since the Unix epoch …
@@ -93,9 +93,8 @@ pub struct Seen {
 }
 
 impl Cache {
-    /// `tracks`: the changes of a commit interval are to be made durable or
-    /// taken back together.
-    pub fn new(store: Box<dyn StateStore>, limits: CacheLimits, tracks: bool) -> Cache {
+    /// `origins`: for each entry, the key of the record that wrote it is remembered.
+    pub fn new(store: Box<dyn StateStore>, limits: CacheLimits, origins: bool) -> Cache {
         Cache {
             store,
             limits,
@@ -103,8 +102,8 @@ impl Cache {
             record_key: None,
             migrating: false,
             undo: Vec::new(),
-            tracks,
-            origins: tracks,
+            origins,
+            all_origins: origins,
             timers: Timers::default(),
             quarantine: Quarantine::default(),
             watermark: None,
@@ -174,14 +173,27 @@ impl Cache {
 
     /// Keeps the record's writes.
     pub fn keep(&mut self) {
-        if !self.tracks {
-            return self.undo.clear();
-        }
         for (key, previous) in self.undo.drain(..) {
             if previous.as_ref().is_none_or(|entry| entry.interval != self.interval) {
                 self.changed.push((key, previous));
             }
         }
+    }
+
+    /// Bytes of the largest entry that the record in work wrote, with the record
+    /// key that goes with it; 0 where it wrote none.
+    ///
+    /// # Errors
+    /// When the store failed.
+    pub fn largest_written(&mut self) -> Result<u64, StateError> {
+        let mut largest = 0;
+        for (key, _) in &self.undo {
+            if let Some(entry) = self.store.get(key)? {
+                let record_key = if let Origin::Key(key) = &entry.origin { key.len() } else { 0 };
+                largest = largest.max((key.len() + entry.value.len() + record_key) as u64);
+            }
+        }
+        Ok(largest)
     }
 
     /// Undoes the record's writes.
@@ -297,7 +309,7 @@ impl Cache {
     /// # Errors
     /// When the store failed.
     pub fn look(&mut self, partition: i32, lookup: &Lookup) -> Result<Found, StateError> {
-        lookup.ask(partition, &mut *self.store, self.tracks)
+        lookup.ask(partition, &mut *self.store, self.all_origins)
     }
 
     fn write(&mut self, key: &str, value: Vec<u8>, expires_at: Option<u64>) -> Result<(), CacheError> {

@@ -124,7 +124,7 @@ impl Stores {
     /// The cache of `stage` for `partition`, where nothing has to be read for it.
     pub fn at_once(&self, stage: &StagePlan) -> Option<Cache> {
         let nothing = stage.state.backend == Backend::Memory && stage.changelog.is_none();
-        nothing.then(|| Cache::new(Box::new(MemoryStore::default()), stage.scope.cache, stage.tracks))
+        nothing.then(|| Cache::new(Box::new(MemoryStore::default()), stage.scope.cache, stage.origins))
     }
 
     pub(super) fn changelog(&self, stage: &StagePlan) -> Option<&Changelog> {
@@ -165,7 +165,7 @@ impl Opener {
         }
         let id = stage.store(partition);
         let cache = |store: Box<dyn StateStore>, opened: Opened| {
-            let mut cache = Cache::new(store, stage.scope.cache, stage.tracks);
+            let mut cache = Cache::new(store, stage.scope.cache, stage.origins);
             cache.caught_up(opened.changelog);
             // Entries that are ahead of the offsets still stand in the
             // changelog: the next commit writes over them.

@@ -41,7 +41,7 @@ mod script;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use std::fs;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,12 +55,15 @@ use self::script::{DISCARD, PROMOTE, STAGE};
 use super::memory::MemoryStore;
 use super::store::{Checkpoint, Commit, Entry, Key, Page, StateError, StateStore, StoreId};
 use crate::config;
+use crate::files::foreign;
 
 /// One part of a commit, in changes and in bytes: a few milliseconds of Redis' time.
 const PART_CHANGES: usize = 1_000;
 const PART_BYTES: usize = 1 << 20;
 /// What [`STAGE`] answers to a chunk whose turn it is not, [`PROMOTE`] to another list.
 const STALE: i64 = -3;
+/// Largest file of certificates, in bytes.
+const MAX_PEM: u64 = 4 << 20;
 
 /// Where Redis is and how it is reached. Clones share it.
 #[derive(Clone)]
@@ -86,7 +89,7 @@ impl Redis {
         let mut client = Client::open(config.url.expose()).map_err(no_url)?;
         if let Some(path) = &config.ca {
             let unread = |error| refused(format!("redis.ca: {} cannot be read: {error}", path.display()));
-            let pem = fs::read(path).map_err(unread)?;
+            let pem = foreign::read(path, MAX_PEM).map_err(io::Error::from).map_err(unread)?;
             let mut certificates = CertificateDer::pem_slice_iter(&pem);
             if certificates.next().is_none_or(|first| first.is_err()) {
                 return Err(refused(format!("redis.ca: {} holds no certificate in PEM", path.display())));

@@ -1,5 +1,6 @@
 //! The processing of one topic partition: records in, outcome out. No Kafka in it.
 
+mod entries;
 mod event_time;
 mod migration;
 mod order;
@@ -11,6 +12,8 @@ mod progress;
 mod provenance;
 mod quarantine;
 mod redriving;
+mod refusals;
+mod rollback;
 mod stage;
 mod tally;
 mod timers;
@@ -32,6 +35,7 @@ pub use order::{Ran, Recorded, Standing, Standings};
 pub use plan::{Plan, StagePlan};
 pub use position::Position;
 pub use progress::Progress;
+pub use refusals::Refusal;
 pub use tally::{BUCKETS, CallTimes, Tally};
 pub use trouble::Trouble;
 pub use view::{PartitionEnd, PartitionState, StageView, View};
@@ -93,6 +97,13 @@ pub struct Task {
     succession: Succession,
     /// Someone has paused its partition.
     paused: bool,
+    /// Its slot in the worker, from 1 on, for outputs that come back refused.
+    slot: u16,
+    /// How often in turn its work was taken back with nothing learnt from it.
+    stalls: u32,
+    stalled_by: Option<&'static str>,
+    /// At least once: the changes of the commit under way are sent.
+    sent: bool,
     /// Records settled since the last commit, for the metrics.
     pub consumed: u64,
 }
@@ -154,6 +165,10 @@ impl Task {
             left_out: 0,
             succession: Succession::default(),
             paused: false,
+            slot: 0,
+            stalls: 0,
+            stalled_by: None,
+            sent: false,
             consumed: 0,
         }
     }
@@ -184,6 +199,7 @@ impl Task {
             if concerned {
                 self.redriving.hurry(index, now);
                 pipeline.release_all();
+                pipeline.refusals.forget();
             }
             if let Some(waiting) = self.waiting.as_mut().filter(|waiting| concerned && waiting.pipeline == index) {
                 (waiting.attempts, waiting.due) = (0, Some(now));
@@ -266,10 +282,14 @@ impl Task {
         mut take: impl FnMut(&StagePlan, i64, &str, Option<&Entry>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.note_watermarks()?;
+        self.sent = true;
         for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
             let position = self.position.of_pipeline(index);
             for Stage { plan, cache, .. } in &mut pipeline.stages {
-                cache.changes(now_ms, |key, entry| take(plan, position, key, entry))?;
+                match plan.is_durable() {
+                    true => cache.changes(now_ms, |key, entry| take(plan, position, key, entry))?,
+                    false => cache.sweep(now_ms)?,
+                }
             }
         }
         Ok(())
@@ -290,6 +310,8 @@ impl Task {
     /// The group has committed the position.
     pub fn finish(&mut self) {
         (self.committed, self.pinned, self.uncommitted) = (self.position, true, false);
+        (self.stalls, self.sent) = (0, false);
+        self.finish_refusals();
         self.finish_versions();
         self.redriving.finish();
         self.pipelines.iter_mut().for_each(|pipeline| pipeline.releases.finish());
@@ -300,12 +322,13 @@ impl Task {
     pub fn roll_back(&mut self) {
         self.position = self.committed;
         self.waiting = None;
-        (self.rewound, self.at_end, self.read_to) = (true, false, 0);
+        (self.rewound, self.at_end, self.read_to, self.sent) = (true, false, 0, false);
         self.redriving.roll_back();
         let failed = self.stages_mut().filter_map(|stage| stage.cache.roll_back().err()).last();
         for pipeline in &mut self.pipelines {
             pipeline.find_time();
             pipeline.release_again();
+            pipeline.refusals.roll_back();
         }
         if let Some(error) = failed {
             self.broken = Some(error);

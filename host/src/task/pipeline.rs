@@ -8,20 +8,29 @@ use super::outputs::{Passed, Spent, address, fits, pass_on};
 use super::plan::{Plan, StagePlan};
 use super::provenance::{self, Cause};
 use super::quarantine::Releases;
+use super::refusals::Refusals;
 use super::stage::Stage;
 use super::unit::Unit;
 use super::{Context, Now};
 use crate::config::{OnFailure, Retry};
 use crate::plugin::{Call, Emitted, Failure, Soft};
 use crate::record::Output;
+use crate::repeated::Repeated;
 use crate::state::{StateError, Timer};
 
+static WAITING: Repeated<(String, String, i32, &str)> = Repeated::new();
 /// How long to wait when no instance could be made or the state did not answer.
 const HOST_BACKOFF: Duration = Duration::from_secs(1);
+/// How long to wait for a topic that takes no outputs: every try takes back what
+/// the worker did since its last commit.
+const TOPIC_BACKOFF: Duration = Duration::from_secs(10);
 
 pub struct Pipeline {
     pub plan: Arc<Plan>,
     pub stages: Vec<Stage>,
+    /// The slot of its task, and its index there.
+    pub place: (u16, usize),
+    pub refusals: Refusals,
     pub time: EventTime,
     pub releases: Releases,
     /// `plugin@digest` of each stage, for lineage headers.
@@ -50,16 +59,24 @@ pub enum Settled {
 }
 
 /// A try that gave nothing.
-struct Failed {
+pub(super) struct Failed {
     /// Where in the pipeline.
-    stage: usize,
-    failure: Failure,
+    pub stage: usize,
+    pub failure: Failure,
 }
 
 impl Pipeline {
     pub fn new(plan: Arc<Plan>, stages: Vec<Stage>) -> Pipeline {
         let time = EventTime::new(&plan, None);
-        let mut pipeline = Pipeline { plan, stages, time, releases: Releases::default(), versions: String::new() };
+        let mut pipeline = Pipeline {
+            plan,
+            stages,
+            place: (0, 0),
+            refusals: Refusals::default(),
+            time,
+            releases: Releases::default(),
+            versions: String::new(),
+        };
         pipeline.name_versions();
         pipeline.find_time();
         pipeline.tell_misplaced();
@@ -96,7 +113,7 @@ impl Pipeline {
         outputs: &mut Vec<Output>,
     ) -> Settled {
         if self.stages[0].cache.is_quarantined(unit.record.key) && unit.parked.is_none() {
-            return self.park_behind(unit, tried, now);
+            return self.park_behind(&context.topics, unit, tried, now);
         }
         let mut fresh = false;
         loop {
@@ -139,7 +156,9 @@ impl Pipeline {
         self.admit(unit).map_err(|failure| Failed { stage: 0, failure })?;
         let before = outputs.len();
         self.stages.iter_mut().for_each(|stage| stage.cache.begin(now.wall_ms, unit.record.key));
-        let outcome = self.through_stages(context, unit, now, outputs);
+        let outcome = self
+            .through_stages(context, unit, now, outputs)
+            .and_then(|()| self.check_entries(context, unit.record.key));
         if outcome.is_ok() {
             self.stages.iter_mut().for_each(|stage| stage.cache.keep());
         } else {
@@ -172,6 +191,10 @@ impl Pipeline {
         let last = self.stages.len() - 1;
         let lineage = self.plan.provenance.then_some(self.versions.as_str());
         let (first, record) = (unit.first(), &unit.record);
+        let (slot, index) = self.place;
+        let refusals = &mut self.refusals;
+        let origin = unit.origin().in_pipeline(index);
+        let sent = origin.in_task(slot).sent_alone(refusals.is_suspect(origin));
         let mut passed: Vec<Passed> = Vec::new();
         for (index, stage) in self.stages.iter_mut().enumerate().skip(first) {
             let mut spent = Spent::default();
@@ -193,7 +216,9 @@ impl Pipeline {
                         next.push(pass_on(output, &input)?);
                         return Ok(());
                     }
-                    let mut output = address(output, &input, plan, &self.plan, &context.topics)?;
+                    let mut output = address(output, &input, plan, &self.plan, &context.topics, now.wall_ms)?;
+                    refusals.check(origin, &output.topic)?;
+                    output.origin = sent;
                     if let Some(versions) = lineage {
                         provenance::set_lineage(&mut output.headers, unit, &context.worker, versions);
                     }
@@ -227,15 +252,23 @@ impl Pipeline {
         let of_timer = unit.timer.map(|(index, _)| self.stages[index].plan.clone());
         let stage = &mut self.stages[*stage];
         let (kind, attempts) = (failure.kind(), tried.attempts);
+        let (slot, index) = self.place;
+        let origin = unit.origin().in_pipeline(index);
         let wait = |due| Settled::Wait { attempts, due, kind };
         tell(&stage.plan, unit, failure, stage.refused, attempts);
         if let Failure::State(error @ (StateError::Damaged(_) | StateError::Refused(_) | StateError::Fenced)) = failure
         {
             return Settled::Broken(error.clone());
         }
-        if let Failure::NoInstance(_) | Failure::PoolFull | Failure::State(_) = failure {
-            // The host's fault, not the record's: no policy may cost it.
-            return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };
+        // Not the record's fault: no policy may cost it.
+        match failure {
+            Failure::NoInstance(_) | Failure::PoolFull | Failure::State(_) => {
+                return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };
+            }
+            Failure::TopicUnavailable { .. } => {
+                return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + TOPIC_BACKOFF), kind };
+            }
+            _ => {}
         }
         if matches!(failure, Failure::Retry(_)) && attempts <= stage.plan.retry.attempts {
             stage.tally.retries += 1;
@@ -267,10 +300,14 @@ impl Pipeline {
                     key: record.key.map(<[u8]>::to_vec),
                     value: record.value.map(<[u8]>::to_vec),
                     headers: provenance::dead_letter(unit, &cause()),
+                    origin: origin.in_task(slot).sent_alone(self.refusals.is_suspect(origin)),
                 };
-                if let Err(failure) = fits(&letter, context.topics.get(topic)) {
+                let fit = fits(&letter, context.topics.get(topic), now.wall_ms);
+                if let Err(failure) = fit.and_then(|()| self.refusals.check(origin, topic)) {
                     tell(&stage.plan, unit, &failure, None, attempts);
-                    return Settled::Wait { attempts, due: None, kind: failure.kind() };
+                    let unavailable = matches!(failure, Failure::TopicUnavailable { .. });
+                    let due = unavailable.then(|| now.instant + TOPIC_BACKOFF);
+                    return Settled::Wait { attempts, due, kind: failure.kind() };
                 }
                 stage.tally.dead_letter(kind);
                 outputs.push(letter);
@@ -278,7 +315,7 @@ impl Pipeline {
             }
             (OnFailure::Quarantine, _) => {
                 let cause = cause();
-                self.park(unit, &cause, attempts)
+                self.park(&context.topics, unit, &cause, attempts)
             }
             (OnFailure::DeadLetter | OnFailure::Hold, _) => wait(None),
         }
@@ -301,6 +338,15 @@ fn tell(stage: &StagePlan, unit: &Unit<'_>, failure: &Failure, refused: Option<(
         return;
     }
     let (scope, record) = (&stage.scope, &unit.record);
+    let mut suppressed = None;
+    if let Failure::NoInstance(_) | Failure::State(_) | Failure::TopicUnavailable { .. } = failure {
+        // Tried again until it goes: the same line each time.
+        let about = (scope.stage.clone(), record.topic.to_owned(), record.partition, failure.kind());
+        suppressed = WAITING.line_about(about);
+        if suppressed.is_none() {
+            return;
+        }
+    }
     tracing::warn!(
         pipeline = scope.pipeline,
         stage = scope.stage,
@@ -311,6 +357,7 @@ fn tell(stage: &StagePlan, unit: &Unit<'_>, failure: &Failure, refused: Option<(
         timer_at = unit.cause().map(|timer| timer.at),
         attempts,
         kind = failure.kind(),
+        suppressed,
         "{}",
         reason(failure, refused),
     );

@@ -51,9 +51,9 @@ pub struct StagePlan {
     pub capsules: Option<CapsuleFolder>,
     /// The topic that its state's changes go to.
     pub changelog: Option<Arc<str>>,
-    /// Whether its state keeps what a commit interval changed, to make it
-    /// durable or take it back.
-    pub tracks: bool,
+    /// Whether its state remembers the key of the record that wrote an entry: what
+    /// a change of the partition count needs.
+    pub origins: bool,
 }
 
 impl Plan {
@@ -113,7 +113,7 @@ impl StagePlan {
             capsules: (stage.capsules > 0)
                 .then(|| CapsuleFolder { path: config.host.data_dir.join(CAPSULES), most: stage.capsules }),
             changelog: state.changelog.then(|| changelog::name(&config.app, pipeline, &stage.name).into()),
-            tracks: config.delivery.guarantee == Guarantee::ExactlyOnce
+            origins: config.delivery.guarantee == Guarantee::ExactlyOnce
                 || state.changelog
                 || state.backend != Backend::Memory,
             state,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::pipeline::{Settled, Tried};
-use super::unit::Place;
+use super::unit::{Place, Unit};
 use super::{Context, Now, Plan, Progress, Task};
 use crate::record::Output;
 use crate::redrive::{Request, Requests};
@@ -64,6 +64,10 @@ impl Redriving {
     }
 }
 
+fn from_task(mark: Output, slot: u16) -> Output {
+    Output { origin: mark.origin.in_task(slot), ..mark }
+}
+
 impl Task {
     /// The next dead letter that is to go through one of its pipelines, with
     /// the pipeline's index.
@@ -104,10 +108,12 @@ impl Task {
             self.redriving.waiting.insert(index, Waiting { key, attempts: 0, due: None });
             return Progress::Waits;
         };
+        let unit = Unit { redriven: true, ..unit };
         match pipeline.settle(context, &unit, now, tried, outputs) {
             Settled::Done => {
                 if context.exactly_once {
-                    outputs.extend(pipeline.plan.redrive.as_ref().map(|topic| request.mark(topic, now.wall_ms)));
+                    let mark = pipeline.plan.redrive.as_ref().map(|topic| request.mark(topic, now.wall_ms));
+                    outputs.extend(mark.map(|mark| from_task(mark, self.slot)));
                 }
                 self.redriving.open.push((index, request));
                 self.position.redriven += 1;
@@ -131,7 +137,8 @@ impl Task {
         let taken = finished.into_iter().map(|(index, request)| {
             let plan = self.pipelines[index].plan.clone();
             if !context.exactly_once {
-                outputs.extend(plan.redrive.as_ref().map(|topic| request.mark(topic, now_ms)));
+                let mark = plan.redrive.as_ref().map(|topic| request.mark(topic, now_ms));
+                outputs.extend(mark.map(|mark| from_task(mark, self.slot)));
             }
             plan
         });

@@ -69,7 +69,8 @@ impl Tally {
 
     /// The call was made for one that was parked.
     pub fn released(&mut self, failure: Option<&'static str>) {
-        if failure != Some("state") {
+        // Neither is the plugin's.
+        if !matches!(failure, Some("state" | "topic-unavailable")) {
             self.released += 1;
             self.released_failed += u64::from(failure.is_some());
         }

@@ -1,5 +1,10 @@
 //! What goes through a pipeline, whole or not at all.
 
+use std::hash::{Hash, Hasher};
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::origin::{Kind, Origin};
 use crate::record::Record;
 use crate::state::Timer;
 
@@ -14,11 +19,13 @@ pub struct Unit<'a> {
     pub left_out: usize,
     /// The entry that it is parked under, where it comes from there.
     pub parked: Option<&'a str>,
+    /// It is a dead letter that is redriven.
+    pub redriven: bool,
 }
 
 impl<'a> Unit<'a> {
     pub fn of(record: &Record<'a>) -> Unit<'a> {
-        Unit { record: *record, timer: None, left_out: 0, parked: None }
+        Unit { record: *record, timer: None, left_out: 0, parked: None, redriven: false }
     }
 
     /// A timer of the stage with this index.
@@ -32,12 +39,31 @@ impl<'a> Unit<'a> {
             value: None,
             headers: &[],
         };
-        Unit { record, timer: Some((stage, timer)), left_out: 0, parked: None }
+        Unit { record, timer: Some((stage, timer)), left_out: 0, parked: None, redriven: false }
     }
 
     /// The stage that it begins at.
     pub fn first(&self) -> usize {
         self.timer.map_or(0, |(stage, _)| stage)
+    }
+
+    /// Tells it from other units of its pipeline, for as long as its outputs may be refused.
+    pub fn origin(&self) -> Origin {
+        let hash = |of: &dyn Fn(&mut Xxh3)| {
+            let mut hasher = Xxh3::new();
+            of(&mut hasher);
+            hasher.finish()
+        };
+        let offset = self.record.offset.cast_unsigned();
+        match (self.parked, self.timer) {
+            (Some(entry), _) => Origin::new(Kind::Parked, hash(&|hasher| entry.hash(hasher))),
+            (None, Some((stage, timer))) => {
+                let parts = (stage, timer.at, timer.domain.name(), timer.name(), &timer.record_key, self.redriven);
+                Origin::new(Kind::Timer, hash(&|hasher| parts.hash(hasher)))
+            }
+            (None, None) if self.redriven => Origin::new(Kind::Redriven, offset),
+            (None, None) => Origin::new(Kind::Record, offset),
+        }
     }
 
     /// What the calls of later stages come from, where that is no record.

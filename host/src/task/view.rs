@@ -19,8 +19,8 @@ pub struct PartitionEnd {
 /// ```text
 ///  assigned                                    a record waits
 ///  ─▶ waiting-for-version ─▶ restoring ─▶ running ◀──────────────▶ retrying, held,
-///                                           │                      waiting-for-instance, unreadable
-///                                           │ bounded end reached
+///                                           │ ▲                    waiting-for-instance, unreadable
+///                       bounded end reached │ └─▶ no-progress: commits are taken back
 ///                                           ▼
 ///                                        finished
 /// ```
@@ -43,12 +43,15 @@ pub enum PartitionState {
     WaitingForInstance,
     /// Its records cannot be read; it is tried again.
     Unreadable,
+    /// Its work was taken back several times in turn, and nothing was committed
+    /// in between.
+    NoProgress,
     /// `--bounded`: everything up to the end found at start is processed.
     Finished,
 }
 
 impl PartitionState {
-    pub const ALL: [PartitionState; 9] = [
+    pub const ALL: [PartitionState; 10] = [
         PartitionState::WaitingForVersion,
         PartitionState::Restoring,
         PartitionState::Running,
@@ -57,6 +60,7 @@ impl PartitionState {
         PartitionState::Held,
         PartitionState::WaitingForInstance,
         PartitionState::Unreadable,
+        PartitionState::NoProgress,
         PartitionState::Finished,
     ];
 
@@ -70,6 +74,7 @@ impl PartitionState {
             PartitionState::Held => "held",
             PartitionState::WaitingForInstance => "waiting-for-instance",
             PartitionState::Unreadable => "unreadable",
+            PartitionState::NoProgress => "no-progress",
             PartitionState::Finished => "finished",
         }
     }
@@ -122,9 +127,11 @@ impl View {
 impl Task {
     /// What other threads see of this task.
     pub fn view(&self, worker: usize) -> View {
+        let stalled = self.stalled_by();
         let (state, failure) = match (self.migration_waits(), &self.waiting) {
             _ if self.is_paused() => (PartitionState::Paused, None),
             _ if self.trouble.is_some() => (PartitionState::Unreadable, self.trouble.map(|trouble| trouble.kind)),
+            _ if stalled.is_some() => (PartitionState::NoProgress, stalled),
             (Some(true), _) => (PartitionState::Retrying, Some("migration")),
             (Some(false), _) => (PartitionState::Held, Some("migration")),
             // More timers are due than one turn fires.

@@ -122,7 +122,7 @@ impl Worker {
         if paused.count() > 0 {
             self.member.pause(&paused).map_err(WorkerError::Client)?;
         }
-        self.tasks.extend(ready.into_iter().map(|task| (task.id.clone(), task)));
+        ready.into_iter().for_each(|task| self.take_in(task));
         to_restore.into_iter().for_each(|restoring| self.restore(restoring));
         self.shared.health.joined(self.index);
         self.publish();
@@ -189,7 +189,7 @@ impl Worker {
     /// A task of a partition that was assigned before, and paused.
     pub(super) fn take_up(&mut self, task: Task) -> Result<(), WorkerError> {
         let (id, from, waits) = (task.id.clone(), task.fetch_from(), task.waits());
-        self.tasks.insert(id.clone(), task);
+        self.take_in(task);
         match self.halted || waits {
             true => Ok(()),
             false => self.resume(&id, from),

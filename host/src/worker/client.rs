@@ -8,7 +8,9 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 
 use crate::config::{Config, Guarantee};
-use crate::topics::Topics;
+use crate::foreign::ForeignText;
+use crate::repeated::Repeated;
+use crate::topics::{SendBounds, Topics};
 
 /// Whether the client library takes a property of [kafka]; else its own words.
 ///
@@ -99,7 +101,7 @@ fn transactional_id(config: &Config, worker: usize) -> String {
 /// A producer whose outputs keep their order and are never given up while
 /// brokers are away.
 pub fn sender_config(config: &Config, worker: usize, topics: &Topics) -> ClientConfig {
-    let largest = topics.iter().map(|topic| topic.max_batch_bytes).max().unwrap_or(1_000_000);
+    let largest = topics.iter().map(|topic| topic.largest_output).max().unwrap_or(1_000_000);
     let smallest = topics.iter().map(|topic| topic.max_batch_bytes).min().unwrap_or(1_000_000);
     let mut client = ClientConfig::new();
     client
@@ -108,10 +110,11 @@ pub fn sender_config(config: &Config, worker: usize, topics: &Topics) -> ClientC
         .set("acks", "all")
         .set("message.timeout.ms", "0")
         .set("linger.ms", "10")
-        .set("message.max.bytes", largest.clamp(1_000, 1_000_000_000).to_string())
+        .set("message.max.bytes", SendBounds::message_max_bytes(largest).to_string())
+        // A batch is never larger than what every topic takes, but for one with a single record.
         .set("batch.size", smallest.clamp(1_000, 262_144).to_string())
         .set("queue.buffering.max.messages", "50000")
-        .set("queue.buffering.max.kbytes", "16384")
+        .set("queue.buffering.max.kbytes", SendBounds::queue_kib(largest).to_string())
         // As Java's default partitioner, so that both put a key into the same partition.
         .set("partitioner", "murmur2_random");
     let exactly_once = config.delivery.guarantee == Guarantee::ExactlyOnce;
@@ -155,7 +158,25 @@ impl ClientContext for Quiet {
 
 impl ConsumerContext for Quiet {}
 
+/// By the line without its numbers.
+static LINES: Repeated<String> = Repeated::new();
+/// Characters by which two lines are told apart.
+const LIKENESS: usize = 160;
+
+/// A line of the client library, which repeats some of them several times a second.
 pub(super) fn log_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    if facility != "CONFWARN" && !matches!(level, RDKafkaLogLevel::Debug) {
+        let likeness = facility.chars().chain(line.chars()).filter(|char| !char.is_ascii_digit()).take(LIKENESS);
+        match LINES.line_about(likeness.collect()) {
+            None => return,
+            Some(0) => {}
+            Some(suppressed) => {
+                tracing::info!(target: "librdkafka", facility, suppressed, "lines like the next one were left out")
+            }
+        }
+    }
+    // It may have a broker's words in it.
+    let line = ForeignText::from(line);
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::error!(target: "librdkafka", facility, "{line}");

@@ -16,6 +16,7 @@ mod publish;
 mod redrive;
 mod release;
 mod restore;
+mod send;
 mod sender;
 mod shared;
 mod shelf;
@@ -30,8 +31,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use hashbrown::{HashMap, HashSet};
 use rdkafka::consumer::Consumer;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::BaseRecord;
 
 pub use awaiting::Awaited;
 pub use client::{Quiet, base_config, check_property, member_config, reader_config, sender_config};
@@ -42,11 +41,11 @@ pub use member::Member;
 pub use native::{Arrival, Arrived, MAX_HEADERS, PartitionReader, Uncommitted, commit, flush, headers};
 pub use offsets::committed;
 pub use pause::Pause;
-pub use sender::{Sender, new_sender, send};
+pub use sender::{Failed, Sender, Sent, new_sender, offer, send};
 pub use shared::Shared;
 pub use shelf::Shelf;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_ms};
 use crate::commit::{Committed, Committer, Parties};
 use crate::error::WorkerError;
 use crate::record::{Output, Record, TopicPartition};
@@ -101,6 +100,10 @@ pub struct Worker {
     /// When timers of partitions without records are looked for again.
     timers_at: Instant,
     tasks: HashMap<TopicPartition, Task, foldhash::fast::RandomState>,
+    /// The slot of the task that was taken in last.
+    last_slot: u16,
+    /// The revision of what is known of topics.
+    facts: u64,
     /// Outputs of the record in work.
     outputs: Vec<Output>,
     /// Records sent since the last commit, by topic.
@@ -163,6 +166,8 @@ impl Worker {
             released: None,
             timers_at: Instant::now(),
             tasks: HashMap::default(),
+            last_slot: 0,
+            facts: 0,
             outputs: Vec::new(),
             produced: Vec::new(),
             restorer,
@@ -266,34 +271,6 @@ impl Worker {
         self.apply_commands()
     }
 
-    /// Hands outputs to the producer, which copies them; waits while its queue is full.
-    fn send_outputs(&mut self) -> Result<(), WorkerError> {
-        for output in self.outputs.drain(..) {
-            let mut record = BaseRecord::<[u8], [u8]>::to(&output.topic).timestamp(output.timestamp);
-            record.key = output.key.as_deref();
-            record.payload = output.value.as_deref();
-            record.partition = output.partition;
-            if !output.headers.is_empty() {
-                let list = OwnedHeaders::new_with_capacity(output.headers.len());
-                record.headers = Some(
-                    output
-                        .headers
-                        .iter()
-                        .fold(list, |list, (name, value)| list.insert(Header { key: name, value: value.as_deref() })),
-                );
-            }
-            if let Err(error) = send(&self.sender, record) {
-                self.committer.doom(error)?;
-                break;
-            }
-            match self.produced.iter_mut().find(|(topic, _)| Arc::ptr_eq(topic, &output.topic)) {
-                Some((_, count)) => *count += 1,
-                None => self.produced.push((output.topic.clone(), 1)),
-            }
-        }
-        Ok(())
-    }
-
     /// Tries waiting records and timers again; their partitions go on where that helps.
     fn retry_due(&mut self, mut now: Now) -> Result<(), WorkerError> {
         let polled_at = now.instant;
@@ -315,12 +292,15 @@ impl Worker {
     /// Commits what tasks have settled, then tells everyone who looks.
     fn commit(&mut self) -> Result<Committed, WorkerError> {
         let started = Instant::now();
+        let beat = || self.shared.health.beat(self.index, wall_ms());
         let committed = self.committer.commit(Parties {
             member: &self.member,
             sender: &mut self.sender,
             tasks: self.tasks.values_mut().collect(),
             now_ms: self.clock.read().wall_ms,
+            waiting: &beat,
         })?;
+        self.look_into_aborts();
         if committed == Committed::Done {
             self.shared.metrics.commit(started.elapsed());
         }

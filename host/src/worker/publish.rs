@@ -24,6 +24,7 @@ impl Worker {
             view.set_end(ends.get(&awaiting.id));
             views.insert(awaiting.id.clone(), view);
         }
+        let mut stuck = 0;
         for task in self.tasks.values_mut() {
             let mut view = task.view(self.index);
             let fetched = || member.end(&task.id.topic, task.id.partition);
@@ -35,10 +36,12 @@ impl Worker {
             if view.state == PartitionState::Running && done {
                 view.state = PartitionState::Finished;
             }
+            stuck += u64::from(view.state == PartitionState::NoProgress);
             views.insert(task.id.clone(), view);
             metrics.consumed(&task.id.topic, std::mem::take(&mut task.consumed));
             task.drain_tallies(|plan, tally| metrics.stage(plan, tally));
         }
+        health.stuck(self.index, stuck);
         for (topic, count) in self.produced.drain(..) {
             metrics.produced(&topic, count);
         }

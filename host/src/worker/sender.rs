@@ -2,129 +2,193 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::{Message, ToBytes};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
 use super::client::{locked, log_line};
 use crate::error::WorkerError;
+use crate::origin::Origin;
+use crate::repeated::Repeated;
 
 /// Shared with a call of it that never returns (see `commit/watchdog.rs`).
 pub type Sender = Arc<BaseProducer<SenderContext>>;
 
+/// A record on its way, with its [`Origin`].
+pub type Sent<'a, K, V> = BaseRecord<'a, K, V, usize>;
+
+/// How long a full queue is waited for without a word.
+const QUIET: Duration = Duration::from_secs(2);
+static FULL: Repeated = Repeated::new();
+
 /// # Errors
 /// When the client library does not take the configuration.
 pub fn new_sender(config: &ClientConfig) -> KafkaResult<Sender> {
-    config.create_with_context(SenderContext::default()).map(Arc::new)
+    let transactional = config.get("transactional.id").is_some();
+    config.create_with_context(SenderContext { transactional, ..SenderContext::default() }).map(Arc::new)
 }
 
-/// Hands a record to the producer, which copies it; waits while its queue is full.
+/// Hands a record to the producer, which copies it; waits while its queue is
+/// full and calls `waiting` meanwhile.
 ///
 /// # Errors
-/// [`WorkerError::Undeliverable`] when the producer does not take it.
-pub fn send<K: ToBytes + ?Sized, V: ToBytes + ?Sized>(
+/// Why the producer does not take it. [`Code::QueueFull`]: it is larger than the
+/// whole queue. [`Code::PurgeQueue`]: its transaction cannot be committed any more.
+pub fn offer<K: ToBytes + ?Sized, V: ToBytes + ?Sized>(
     sender: &Sender,
-    mut record: BaseRecord<'_, K, V>,
-) -> Result<(), WorkerError> {
+    mut record: Sent<'_, K, V>,
+    waiting: &dyn Fn(),
+) -> Result<(), Code> {
+    let mut since = None;
     while let Err((error, unsent)) = sender.send(record) {
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) {
-            return Err(WorkerError::Undeliverable { topic: unsent.topic.to_owned(), reason: error.to_string() });
+        let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+        if code != Code::QueueFull {
+            return Err(code);
         }
+        // Its report may still be in the queue of events.
+        sender.poll(Duration::ZERO);
+        let queued = sender.in_flight_count();
+        if queued == 0 && since.is_some() {
+            return Err(code);
+        }
+        let context = sender.context();
+        if context.transactional && context.has_failed() {
+            return Err(Code::PurgeQueue);
+        }
+        let since = *since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= QUIET
+            && let Some(suppressed) = FULL.line()
+        {
+            tracing::warn!(
+                topic = unsent.topic,
+                queued,
+                trouble = context.trouble(),
+                suppressed,
+                "the producer's queue is full; waiting until brokers acknowledge outputs"
+            );
+        }
+        waiting();
         // Not `poll` with a timeout: below a millisecond rdkafka's spins.
         std::thread::sleep(Duration::from_millis(1));
-        sender.poll(Duration::ZERO);
-        sender.context().check()?;
         record = unsent;
     }
     Ok(())
 }
 
+/// As [`offer`], where nothing is to be done about a refusal.
+///
+/// # Errors
+/// [`WorkerError::Undeliverable`] when the producer does not take it.
+pub fn send<K: ToBytes + ?Sized, V: ToBytes + ?Sized>(
+    sender: &Sender,
+    record: Sent<'_, K, V>,
+) -> Result<(), WorkerError> {
+    let topic = record.topic.to_owned();
+    offer(sender, record, &|| {}).map_err(|code| WorkerError::Undeliverable { topic, reason: code.to_string() })
+}
+
+/// Outputs that failed alike: all of a batch that was refused as a whole.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    pub topic: String,
+    /// -1 where none was chosen yet.
+    pub partition: i32,
+    pub code: Code,
+    pub origins: Vec<Origin>,
+}
+
 /// What a producer's callbacks note down.
 #[derive(Default)]
 pub struct SenderContext {
+    transactional: bool,
+    /// Spares those who ask often the lock.
     failed: AtomicBool,
-    failure: Mutex<Option<(String, RDKafkaErrorCode)>>,
+    failures: Mutex<Vec<Failed>>,
+    /// The client library's last words about a broker.
+    trouble: Mutex<Option<String>>,
 }
 
 impl SenderContext {
-    /// The first output that the brokers refused for good, if any.
+    /// The first output that failed for good, if any.
     ///
     /// # Errors
     /// [`WorkerError::Undeliverable`], or [`WorkerError::Denied`] for lack of a right.
     pub fn check(&self) -> Result<(), WorkerError> {
-        if !self.failed.load(Ordering::Acquire) {
-            return Ok(());
+        match locked(&self.failures).first() {
+            None => Ok(()),
+            Some(Failed {
+                code: code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed), ..
+            }) => Err(WorkerError::Denied(KafkaError::MessageProduction(*code))),
+            Some(Failed { topic, code, .. }) => {
+                Err(WorkerError::Undeliverable { topic: topic.clone(), reason: code.to_string() })
+            }
         }
-        locked(&self.failure).clone().map_or(Ok(()), |failure| Err(undeliverable(failure)))
     }
 
-    /// Whether an output failed since [`SenderContext::take_refusal`].
+    pub fn is_transactional(&self) -> bool {
+        self.transactional
+    }
+
+    /// Whether an output failed since [`SenderContext::take_failures`].
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Under exactly once: forgets what failed with a transaction, unless it
-    /// would fail with every other one too.
-    ///
-    /// # Errors
-    /// As [`SenderContext::check`], for what can never be delivered.
-    pub fn take_refusal(&self) -> Result<(), WorkerError> {
-        use RDKafkaErrorCode as Code;
-        self.failed.store(false, Ordering::Release);
-        match locked(&self.failure).take() {
-            Some(
-                failure @ (
-                    _,
-                    Code::MessageSizeTooLarge
-                    | Code::TopicAuthorizationFailed
-                    | Code::ClusterAuthorizationFailed
-                    | Code::UnknownTopicOrPartition
-                    | Code::UnknownTopic
-                    | Code::UnknownPartition
-                    | Code::InvalidRecord
-                    | Code::PolicyViolation,
-                ),
-            ) => Err(undeliverable(failure)),
-            _ => Ok(()),
-        }
+    /// What the client library said last of a broker that does not answer.
+    pub fn trouble(&self) -> Option<String> {
+        locked(&self.trouble).clone()
     }
-}
 
-fn undeliverable((topic, code): (String, RDKafkaErrorCode)) -> WorkerError {
-    match code {
-        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
-            WorkerError::Denied(KafkaError::MessageProduction(code))
+    /// What failed since the last time. To be asked once a `poll` has returned:
+    /// the reports of one batch come together.
+    pub fn take_failures(&self) -> Vec<Failed> {
+        self.failed.store(false, Ordering::Release);
+        std::mem::take(&mut *locked(&self.failures))
+    }
+
+    /// An output of `origin` failed.
+    pub fn note(&self, topic: &str, partition: i32, code: Code, origin: Origin) {
+        let mut failures = locked(&self.failures);
+        let alike =
+            |failed: &&mut Failed| failed.partition == partition && failed.code == code && failed.topic == topic;
+        match failures.iter_mut().find(alike) {
+            Some(failed) => failed.origins.push(origin),
+            None => failures.push(Failed { topic: topic.to_owned(), partition, code, origins: vec![origin] }),
         }
-        code => WorkerError::Undeliverable { topic, reason: code.to_string() },
+        self.failed.store(true, Ordering::Release);
     }
 }
 
 impl ClientContext for SenderContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        // It names the topic that a transaction does not take; the error does not.
+        if facility == "ADDPARTS" {
+            *locked(&self.trouble) = Some(line.to_owned());
+        }
         log_line(level, facility, line);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, "{reason}");
+        *locked(&self.trouble) = Some(reason.to_owned());
     }
 }
 
 impl ProducerContext for SenderContext {
-    type DeliveryOpaque = ();
+    /// Of a report that never comes, as for what is delivered, nothing leaks.
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
         if let Err((error, record)) = result {
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
             // An aborted transaction takes its outputs back.
-            if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
-                return;
+            if !matches!(code, Code::PurgeQueue | Code::PurgeInflight) {
+                self.note(record.topic(), record.partition(), code, Origin::from_opaque(opaque));
             }
-            locked(&self.failure).get_or_insert_with(|| (record.topic().to_owned(), code));
-            self.failed.store(true, Ordering::Release);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::config::UnknownVersions;
 use crate::record::TopicPartition;
 use crate::redrive::Requests;
 use crate::state::Standby;
+use crate::topics::Facts;
 
 /// What all workers of a process share; touched at commits and rebalances only.
 pub struct Shared {
@@ -23,6 +24,7 @@ pub struct Shared {
     pub instances: Instances,
     pub ends: Arc<Ends>,
     pub unknown_versions: UnknownVersions,
+    pub facts: Arc<Facts>,
     /// `--bounded`: process up to these offsets.
     pub bounds: Option<HashMap<TopicPartition, i64>>,
 }

@@ -15,6 +15,13 @@ class Processor(exports.Processor):
             location = parse(record.value)
         except NoLocation as problem:
             raise Err(Failure_Reject(str(problem))) from None
-        times = cache.increment(f"sightings/{location.patient_id}", 1)
+        times = count(location.patient_id)
         value = sentence(location, times).encode()
         return [Output(None, None, None, record.key, value, [])]
+
+
+def count(patient_id: str) -> int:
+    try:
+        return cache.increment(f"sightings/{patient_id}", 1)
+    except Err as error:
+        raise Err(Failure_Reject(f"the cache did not take the count: {type(error.value).__name__}")) from None

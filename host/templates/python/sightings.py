@@ -4,6 +4,10 @@ import json
 from typing import NamedTuple
 
 
+# With `sightings/` before it, the cache's longest key: 512 bytes.
+MAX_PATIENT_ID = 502
+
+
 class NoLocation(Exception):
     """Never quotes the record: a reason may be logged."""
 
@@ -21,12 +25,24 @@ def parse(value: bytes) -> Location:
     try:
         fields = json.loads(value.decode())
         location = Location(fields["patientId"], fields["lat"], fields["lon"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise NoLocation from None
-    degrees = all(type(number) in (int, float) for number in (location.lat, location.lon))
-    if not degrees or not isinstance(location.patient_id, str):
+    if not is_id(location.patient_id) or not is_degrees(location.lat, 90) or not is_degrees(location.lon, 180):
         raise NoLocation
     return location
+
+
+def is_id(patient_id) -> bool:
+    """Half of a surrogate pair, which JSON can write, is in no UTF-8."""
+    try:
+        return isinstance(patient_id, str) and 1 <= len(patient_id.encode()) <= MAX_PATIENT_ID
+    except UnicodeEncodeError:
+        return False
+
+
+def is_degrees(number, limit: int) -> bool:
+    """Python's JSON takes NaN and Infinity, too."""
+    return type(number) in (int, float) and -limit <= number <= limit
 
 
 def sentence(location: Location, times: int) -> str:

@@ -83,7 +83,7 @@ fn only_the_code_of_kept_versions_stays() {
 
 /// A component that is a plugin in all but one thing: it holds a module so large
 /// that compiling it takes longer than a second.
-fn bomb() -> Vec<u8> {
+pub fn bomb() -> Vec<u8> {
     let leb = |mut number: usize| {
         let mut bytes = Vec::new();
         while number >= 0x80 {

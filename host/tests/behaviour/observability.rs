@@ -1,5 +1,8 @@
 //! What a host tells of itself, and what it keeps to itself.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use crate::support::extra::{Line, Topics, revised, stage};
 use crate::support::{Pipeline, Record, Setup, kafka, plugin, until};
 
@@ -83,6 +86,38 @@ fn a_plugins_own_metrics_stand_beside_the_hosts_and_never_in_their_place() {
     let text = line.host.metrics();
     assert!(!text.contains("Not-A-Name"));
     assert_eq!(text.lines().filter(|line| line.starts_with("# TYPE gregor_plugin_calls ")).count(), 1);
+}
+
+#[test]
+fn no_plugin_makes_the_metrics_unreadable() {
+    let line = Line::start(1, "metrics", "");
+    for value in ["count:seen:1", "observe:depth:NaN", "observe:depth:inf", "observe:low:-inf", "observe:small:-0.0"] {
+        line.send(0, "key", value);
+    }
+    let suffixes = ["total", "created", "bucket", "count", "sum", "info", "gcount", "gsum", "total_created"];
+    for suffix in suffixes {
+        for name in ["calls", "refusals", "call_seconds", "swap_pause_seconds", "seen", "depth", "", "_", "7"] {
+            line.send(0, "key", &format!("observe:{name}_{suffix}:1"));
+            line.send(0, "key", &format!("count:{name}_{suffix}:1"));
+        }
+    }
+    line.settle();
+    line.expect_metric("gregor_plugin_low", &[], f64::NEG_INFINITY);
+    let mut parser = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .args(["run", "--quiet", "--locked", "--package", "xtask", "--", "openmetrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("cargo runs");
+    let text = line.host.metrics();
+    parser.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("it reads");
+    let read = parser.wait_with_output().expect("its end");
+    let told = String::from_utf8_lossy(&read.stdout) + String::from_utf8_lossy(&read.stderr);
+    assert!(read.status.success() && told.contains("samples"), "{told}\n{text}");
+    let refused = line.host.metric("gregor_plugin_refusals_total", &[r#"limit="metric-names""#]);
+    assert!(refused > 0.0, "the names of others were taken: {text}");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::support::{
-    Chance, Guarantee, Host, Oracle, PATIENCE, PATIENTS, Patients, Pipeline, Received, Record, Settings, Setup, Stage, kafka,
-    send, until_within,
+    Chance, Guarantee, Host, Oracle, PATIENCE, PATIENTS, Patients, Pipeline, Received, Record, Settings, Setup, Stage,
+    kafka, send, until_within,
 };
 
 const PARTITIONS: i32 = 6;
@@ -158,7 +158,9 @@ fn commit_as_a_tool(group: &str, topic: &str) {
             offsets.add_partition_offset(topic, partition as i32, Offset::Offset(offset)).expect("an offset");
         }
     }
-    until_within(PATIENCE, "the group is empty and takes the offsets", || tool.commit(&offsets, CommitMode::Sync).is_ok());
+    until_within(PATIENCE, "the group is empty and takes the offsets", || {
+        tool.commit(&offsets, CommitMode::Sync).is_ok()
+    });
 }
 
 /// What became of the records of a source.

@@ -60,7 +60,7 @@ impl Stand {
             ((*name).to_owned(), Arc::new(version))
         };
         let versions: Versions = components.iter().map(version).collect();
-        let named = ["sink", "dead"].map(|name| Topic { name: name.into(), partitions: 1, max_batch_bytes: 1 << 20 });
+        let named = ["sink", "dead"].map(|name| Topic::new(name, 1, 1 << 20));
         let topics = Arc::new(named.into_iter().collect());
         let memory = |stage: &Arc<StagePlan>| Cache::new(Box::<MemoryStore>::default(), stage.scope.cache, true);
         let caches = vec![plan.stages.iter().map(memory).collect()];

@@ -98,6 +98,8 @@ fn a_host_with_trusted_keys_takes_only_what_they_signed() {
     let signed = ours.sign(&plugin("version-b"));
     for (bytes, words) in [
         (plugin("version-b"), "it is not signed"),
+        // What it imports is nobody's word: it is not looked at.
+        (plugin("unknown-import"), "it is not signed"),
         (theirs.sign(&plugin("version-b")), "by none of `plugins.trusted-keys`"),
         (revised(&signed), "it was altered"),
     ] {

@@ -54,7 +54,8 @@ impl Broker {
         (first, second)
     }
 
-    fn start_with(set: &[&str]) -> Broker {
+    /// With further properties, each `name=value`.
+    pub fn start_with(set: &[&str]) -> Broker {
         Broker::start_on(free_port(), set)
     }
 
@@ -84,6 +85,18 @@ impl Broker {
 
     pub fn thaw(&self) {
         self.signal(Signal::SIGCONT);
+    }
+
+    /// Kafka's kafka-acls, as in `--add --deny-principal User:ANONYMOUS --operation Write --topic sink`.
+    pub fn acls(&self, arguments: &str) {
+        let mut xtask = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+        xtask
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .args(["run", "--quiet", "--locked", "--package", "xtask", "--", "kafka", "acls"])
+            .args(arguments.split(' '))
+            .env("KAFKA_BOOTSTRAP", format!("127.0.0.1:{}", self.port))
+            .stdout(Stdio::null());
+        assert!(xtask.status().expect("cargo runs").success(), "kafka-acls {arguments}");
     }
 
     /// Clients of it, for as long as the test's process lives.
@@ -142,5 +155,63 @@ impl Drop for Process {
         // It ended already where the broker was killed.
         drop(self.xtask.stdin.take());
         let _ = self.xtask.wait();
+    }
+}
+
+/// A broker that lets in only those who may: for logins over plain connections, and
+/// for TLS without a login. Its third listener is the tests' own.
+pub struct Guarded {
+    broker: Broker,
+    login: u16,
+    tls: u16,
+}
+
+impl Broker {
+    /// `pem`: key and certificate of its TLS listener. The user `owner` may do all, the
+    /// user `stranger` nothing; both have this password.
+    pub fn start_guarded(pem: &str, owner: &str, stranger: &str, password: &str) -> Guarded {
+        let data = tempfile::Builder::new().prefix("gregor-broker-").tempdir().expect("a temporary folder");
+        let keystore = data.path().join("broker.pem");
+        fs::write(&keystore, pem).expect("the folder takes a file");
+        let [plain, login, tls, controller] = [(); 4].map(|()| free_port());
+        let listeners = format!(
+            "PLAINTEXT://127.0.0.1:{plain},LOGIN://127.0.0.1:{login},TLS://localhost:{tls},CONTROLLER://127.0.0.1:{controller}"
+        );
+        let module = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+        let set = [
+            format!("listeners={listeners}"),
+            format!("advertised.listeners={listeners}"),
+            format!("controller.quorum.voters=1@127.0.0.1:{controller}"),
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT,TLS:SSL"
+                .into(),
+            "sasl.enabled.mechanisms=PLAIN".into(),
+            format!(
+                "listener.name.login.plain.sasl.jaas.config={module} user_{owner}=\"{password}\" user_{stranger}=\"{password}\";"
+            ),
+            "listener.name.tls.ssl.keystore.type=PEM".into(),
+            format!("listener.name.tls.ssl.keystore.location={}", keystore.display()),
+            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer".into(),
+            format!("super.users=User:ANONYMOUS;User:{owner}"),
+        ];
+        let set: Vec<String> = MISSED_SOON.iter().map(|&property| property.to_owned()).chain(set).collect();
+        let process = Process::start(&data, plain, &set);
+        Guarded { broker: Broker { data, port: plain, set, process }, login, tls }
+    }
+}
+
+impl Guarded {
+    /// Clients of the listener that lets everybody in.
+    pub fn kafka(&self) -> &'static Kafka {
+        self.broker.connect()
+    }
+
+    /// Where it takes logins.
+    pub fn login(&self) -> String {
+        format!("127.0.0.1:{}", self.login)
+    }
+
+    /// Where it takes TLS.
+    pub fn tls(&self) -> String {
+        format!("localhost:{}", self.tls)
     }
 }

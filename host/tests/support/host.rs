@@ -187,6 +187,16 @@ impl Host {
         kill(self.pid(), signal).expect("the host lives");
     }
 
+    /// The process that compiles for it at the moment.
+    pub fn compiler(&self) -> Option<PathBuf> {
+        let of_host = format!("PPid:\t{}\n", self.child.id());
+        std::fs::read_dir("/proc").expect("/proc").filter_map(|entry| Some(entry.ok()?.path())).find(|process| {
+            let read = |name: &str| std::fs::read(process.join(name)).unwrap_or_default();
+            String::from_utf8_lossy(&read("status")).contains(&of_host)
+                && String::from_utf8_lossy(&read("cmdline")).contains("compile-plugin")
+        })
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"))
     }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 char json_next(struct json *json) {
-    while (json->at < json->end && strchr(" \t\r\n", *json->at) && *json->at) json->at++;
+    while (json->at < json->end && (*json->at == ' ' || *json->at == '\t' || *json->at == '\r' || *json->at == '\n')) json->at++;
     return json->at < json->end ? *json->at : 0;
 }
 

@@ -1,10 +1,10 @@
 #include "location.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "json.h"
+#include "number.h"
 
 static const char NOT_JSON[] = "the value is not JSON";
 static const char NOT_A_PATIENT[] = "`patientId` must be 1 to 512 bytes of text or a 64-bit integer";
@@ -91,18 +91,6 @@ static const char *read_patient(const struct field *field, struct location *loca
     return fits ? NULL : NOT_A_PATIENT;
 }
 
-/* As strtod reads it, which wants a NUL behind it; infinite past its range. */
-static double to_double(struct json_text text) {
-    char copy[64];
-    char *digits = text.length < sizeof copy ? copy : malloc(text.length + 1);
-    if (!digits) abort();
-    memcpy(digits, text.start, text.length);
-    digits[text.length] = 0;
-    double number = strtod(digits, NULL);
-    if (digits != copy) free(digits);
-    return number;
-}
-
 static const char *read_degrees(const struct field *field, bool latitude, double *degrees) {
     switch (field->kind) {
         case ABSENT: case NULL_VALUE: return latitude ? "`lat` is missing or null" : "`lon` is missing or null";
@@ -111,7 +99,7 @@ static const char *read_degrees(const struct field *field, bool latitude, double
             return latitude ? "`lat` must be a number of degrees, without quotes"
                             : "`lon` must be a number of degrees, without quotes";
     }
-    *degrees = to_double(field->text);
+    *degrees = number_read(field->text.start, field->text.length);
     if (isinf(*degrees)) return NOT_JSON;
     if (fabs(*degrees) > (latitude ? 90 : 180)) {
         return latitude ? "`lat` must be from -90 to 90 degrees" : "`lon` must be from -180 to 180 degrees";

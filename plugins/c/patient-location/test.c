@@ -80,6 +80,26 @@ static void a_number_is_written_in_its_shortest_form(void) {
     CHECK(number_plain(5e-324, text) == 326 && text[325] == '5');
 }
 
+static void what_is_written_reads_back_as_the_same_number(void) {
+    /* Beside powers of two and ten, halfway between two doubles, and past what is quick. */
+    static const char *const texts[] = {"1",        "9007199254740991", "0.00001",      "0.000010000000000000003", "4503599627370496",
+                                        "0.1",      "0.125",            "2.5",          "13.218475453782636",      "179.99999999999997",
+                                        "1048576",  "1e-300",           "1.5e+300",     "9007199254740992"};
+    for (size_t at = 0; at < sizeof texts / sizeof *texts; at++) {
+        char text[NUMBER_ROOM];
+        double number = number_read(texts[at], strlen(texts[at]));
+        CHECK(number == strtod(texts[at], NULL));
+        CHECK(number_shortest(number, text) == (int)strlen(text));
+        CHECK(strcmp(text, texts[at]) == 0 || (number >= 0x1p53 && strtod(text, NULL) == number));
+    }
+    double number = 1e-5;
+    for (int count = 0; count < 200000; count++, number *= 1.00024) {
+        char text[NUMBER_ROOM];
+        int length = number_shortest(number, text);
+        CHECK(strtod(text, NULL) == number && number_read(text, (size_t)length) == number);
+    }
+}
+
 static void a_tombstone_is_for_the_patient_its_key_names(void) {
     CHECK(!location_check_tombstone((const uint8_t *)"123", 3));
     CHECK(location_check_tombstone(NULL, 0));
@@ -91,6 +111,7 @@ int main(void) {
     other_fields_are_passed_over_at_any_depth();
     a_bad_value_is_refused_for_its_own_reason();
     a_number_is_written_in_its_shortest_form();
+    what_is_written_reads_back_as_the_same_number();
     a_tombstone_is_for_the_patient_its_key_names();
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -24,10 +24,7 @@ const CHUNK = 8192;
 
 /** Bytes as text; throws a URIError where they are not UTF-8. */
 export function decode(bytes) {
-  let latin = '';
-  for (let at = 0; at < bytes.length; at += CHUNK) {
-    latin += String.fromCharCode.apply(null, bytes.subarray(at, at + CHUNK));
-  }
+  const latin = toLatin(bytes);
   // Percent signs and bytes past ASCII become %XX, which is then read as UTF-8.
   return /[\x80-\xff]/.test(latin) ? decodeURIComponent(escape(latin)) : latin;
 }
@@ -35,7 +32,18 @@ export function decode(bytes) {
 /** Text as UTF-8; throws a URIError for half of a surrogate pair. */
 export function encode(text) {
   const latin = unescape(encodeURIComponent(text));
-  const bytes = new Uint8Array(latin.length);
-  for (let at = 0; at < latin.length; at++) bytes[at] = latin.charCodeAt(at);
-  return bytes;
+  // By the engine where it can: QuickJS takes a tenth of a microsecond for each turn of a loop.
+  return Uint8Array.fromBase64
+    ? Uint8Array.fromBase64(btoa(latin))
+    : Uint8Array.from(latin, (byte) => byte.charCodeAt(0));
+}
+
+/** A character up to U+00FF for each byte. */
+function toLatin(bytes) {
+  if (bytes.toBase64) return atob(bytes.toBase64());
+  let latin = '';
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    latin += String.fromCharCode.apply(null, bytes.subarray(at, at + CHUNK));
+  }
+  return latin;
 }

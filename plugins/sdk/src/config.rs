@@ -26,6 +26,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::timers::Domain;
 use crate::{Failure, reject};
 
 pub use crate::bindings::wasi::config::store::Error;
@@ -90,6 +91,54 @@ impl Config {
             digits.parse::<u64>().ok()?.checked_mul(*worth).map(Duration::from_millis)
         };
         self.text(name).map(|text| parse(text).ok_or_else(wrong)).transpose()
+    }
+
+    /// Which of `choices` is under `name`, if there is one: a word, and what it stands for.
+    ///
+    /// # Errors
+    /// For any other word; it names those there are.
+    pub fn choice<T: Clone>(&self, name: &str, choices: &[(&str, T)]) -> Result<Option<T>, String> {
+        let choose = |text: &str| {
+            let chosen = choices.iter().find(|(word, _)| *word == text.trim());
+            chosen.map(|(_, means)| means.clone()).ok_or_else(|| {
+                let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+                format!("`{name}` in the config must be one of `{}`", words.join("`, `"))
+            })
+        };
+        self.text(name).map(choose).transpose()
+    }
+
+    /// The times that a plugin may go by: `time = "event"` or `"processing"`.
+    ///
+    /// # Errors
+    /// For any other word.
+    pub fn time(&self, name: &str) -> Result<Option<Domain>, String> {
+        self.choice(name, &[("processing", Domain::ProcessingTime), ("event", Domain::EventTime)])
+    }
+
+    /// The items under `name`, which are parted by commas, without the space around them;
+    /// none where there is no such value.
+    ///
+    /// # Errors
+    /// For an empty item.
+    pub fn list(&self, name: &str) -> Result<Vec<&str>, String> {
+        let Some(text) = self.text(name) else { return Ok(Vec::new()) };
+        let items: Vec<&str> = text.split(',').map(str::trim).collect();
+        match items.iter().any(|item| item.is_empty()) {
+            true => Err(format!("`{name}` in the config has an empty item: write `a` or `a, b`")),
+            false => Ok(items),
+        }
+    }
+
+    /// A topic's name under `name`, if there is one.
+    ///
+    /// # Errors
+    /// For an empty one.
+    pub fn topic(&self, name: &str) -> Result<Option<String>, String> {
+        match self.text(name) {
+            Some("") => Err(format!("`{name}` in the config is empty: name a topic or leave it out")),
+            topic => Ok(topic.map(str::to_owned)),
+        }
     }
 
     /// Names that begin with `prefix`, without it, and their values, by name.

@@ -21,10 +21,13 @@
 //! | for | see |
 //! |---|---|
 //! | records, also as JSON | [`Input`], [`Output`], [`json`] |
+//! | JSON as it was written, JSON pointers | [`document`], [`pointer`] |
 //! | state | [`state`], typed; [`cache`], bytes |
+//! | records kept for later | [`held`] |
 //! | calls at a later time | [`Timed`], [`timers`] |
 //! | windows of event time | [`window`] |
 //! | the stage's `config` | [`config`] |
+//! | lines of steps in it | [`steps`] |
 //! | a check of it before the first record | [`Lifecycle`] |
 //! | state that an earlier version left | [`Migration`] |
 //! | log lines, own metrics, the time | [`info!`] and its like, [`metrics`], [`clock`] |
@@ -45,13 +48,19 @@ pub mod cache;
 pub mod clock;
 pub mod config;
 mod convert;
+pub mod document;
 #[doc(hidden)]
 pub mod export;
+pub mod held;
 pub mod json;
 pub mod logging;
 pub mod metrics;
+#[cfg(feature = "parts")]
+pub mod part;
+pub mod pointer;
 mod record;
 pub mod state;
+pub mod steps;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! when the watermark is its time or later. It runs before the record that took
 //! the watermark there. Processing time is the host's clock.
 
-use crate::{Failure, reject};
+use crate::{Failure, Input, clock, reject};
 
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::gregor::plugin::timers as imports;
@@ -27,6 +27,14 @@ pub const MAX_NAME: usize = 256;
 /// than 63 bits, when the cache is full, and when the plugin does not export `Timed`.
 pub fn schedule(domain: Domain, name: &str, at: u64) -> Result<(), Failure> {
     imports::schedule(domain, name, at).map_err(|reason| reject(format!("no timer could be scheduled: {reason}")))
+}
+
+/// The time of a record in a domain: its timestamp, or when the host polled it.
+pub fn time_of(domain: Domain, record: &Input) -> u64 {
+    match domain {
+        Domain::EventTime => record.timestamp,
+        Domain::ProcessingTime => clock::now(),
+    }
 }
 
 /// Whether there was such a timer; it is gone.

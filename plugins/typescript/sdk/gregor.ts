@@ -66,13 +66,12 @@ const CHUNK = 8192;
 // Of every engine, and in no newer type library.
 declare function escape(text: string): string;
 declare function unescape(text: string): string;
+declare function atob(text: string): string;
+declare function btoa(text: string): string;
 
 /** Bytes as text; throws a URIError where they are not UTF-8. */
 export function decode(bytes: Uint8Array): string {
-  let latin = '';
-  for (let at = 0; at < bytes.length; at += CHUNK) {
-    latin += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
-  }
+  const latin = toLatin(bytes);
   // Percent signs and bytes past ASCII become %XX, which is then read as UTF-8.
   return /[\x80-\xff]/.test(latin) ? decodeURIComponent(escape(latin)) : latin;
 }
@@ -80,7 +79,17 @@ export function decode(bytes: Uint8Array): string {
 /** Text as UTF-8; throws a URIError for half of a surrogate pair. */
 export function encode(text: string): Uint8Array {
   const latin = unescape(encodeURIComponent(text));
-  const bytes = new Uint8Array(latin.length);
-  for (let at = 0; at < latin.length; at++) bytes[at] = latin.charCodeAt(at);
-  return bytes;
+  // By the engine where it can: QuickJS takes a tenth of a microsecond for each turn of a loop.
+  const { fromBase64 } = Uint8Array as { fromBase64?: (text: string) => Uint8Array };
+  return fromBase64 ? fromBase64.call(Uint8Array, btoa(latin)) : Uint8Array.from(latin, (byte) => byte.charCodeAt(0));
+}
+
+/** A character up to U+00FF for each byte. */
+function toLatin(bytes: Uint8Array & { toBase64?: () => string }): string {
+  if (bytes.toBase64) return atob(bytes.toBase64());
+  let latin = '';
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    latin += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
+  }
+  return latin;
 }

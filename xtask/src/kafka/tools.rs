@@ -18,6 +18,7 @@ pub enum Tool {
     Produce,
     Consume,
     Groups,
+    Acls,
 }
 
 impl Tool {
@@ -27,6 +28,7 @@ impl Tool {
             Tool::Produce => "org.apache.kafka.tools.ConsoleProducer",
             Tool::Consume => "org.apache.kafka.tools.consumer.ConsoleConsumer",
             Tool::Groups => "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+            Tool::Acls => "kafka.admin.AclCommand",
         }
     }
 
@@ -43,7 +45,7 @@ impl Tool {
         match self {
             Tool::Produce => &[("parse.key", "true"), ("key.separator", ":")],
             Tool::Consume => &[("print.key", "true"), ("key.separator", ":")],
-            Tool::Topics | Tool::Groups => &[],
+            Tool::Topics | Tool::Groups | Tool::Acls => &[],
         }
     }
 }

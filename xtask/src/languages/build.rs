@@ -83,7 +83,7 @@ fn c(stage: &Path, plugin: &str) -> Result<PathBuf> {
     let core = stage.join(plugin).join("core.wasm");
     let mut zig = Command::new(tools::pip()?.join("python"));
     zig.current_dir(stage).args(["-m", "ziglang", "cc", "--target=wasm32-wasi", "-mexec-model=reactor"]);
-    zig.args(["-std=c11", "-Os", "-s", "-Wall", "-Wextra", "-Werror", "-Iwit", "-Isdk", "-Ilocation", "-o"]).arg(&core);
+    zig.args(["-std=c11", "-O2", "-s", "-Wall", "-Wextra", "-Werror", "-Iwit", "-Isdk", "-Ilocation", "-o"]).arg(&core);
     for folder in [plugin, "location", "sdk", "wit"] {
         zig.args(sources_of(&stage.join(folder))?);
     }

@@ -15,32 +15,19 @@ use crate::plugin::Counts;
 const MAX_NAMES: usize = 64;
 
 /// Names after `gregor_plugin_` that are the host's own.
-const TAKEN: [&str; 18] = [
-    "calls",
-    "calls_total",
-    "refusals",
-    "refusals_total",
-    "traps",
-    "traps_total",
-    "loads",
-    "loads_total",
-    "swaps",
-    "swaps_total",
-    "call_seconds",
-    "call_seconds_bucket",
-    "call_seconds_count",
-    "call_seconds_sum",
-    "swap_pause_seconds",
-    "swap_pause_seconds_bucket",
-    "swap_pause_seconds_count",
-    "swap_pause_seconds_sum",
-];
+const TAKEN: [&str; 7] = ["calls", "refusals", "traps", "loads", "swaps", "call_seconds", "swap_pause_seconds"];
+
+/// What OpenMetrics puts behind a metric's name, by the metric's type. Two names that
+/// differ in these alone may show one series, and a strict reader then refuses the page.
+const SUFFIXES: [&str; 8] = ["_total", "_created", "_bucket", "_count", "_sum", "_info", "_gcount", "_gsum"];
 
 /// All stages' own metrics.
 #[derive(Debug, Default)]
 pub struct Own {
     totals: Named<u64>,
     gauges: Named<f64>,
+    /// The metric that has a name, by what is left of it without suffixes.
+    stems: HashMap<String, Metric>,
     /// How many series each stage has.
     used: HashMap<StageLabels, usize>,
 }
@@ -48,31 +35,48 @@ pub struct Own {
 /// Values by the plugin's name for them, then by stage.
 type Named<T> = BTreeMap<String, BTreeMap<StageLabels, T>>;
 
+#[derive(Debug, PartialEq, Eq)]
+struct Metric {
+    name: String,
+    is_total: bool,
+}
+
 impl Own {
-    /// Adds `counts` to totals and puts them in the place of gauges.
-    pub fn add(&mut self, labels: &StageLabels, counts: Counts) {
+    /// Adds `counts` to totals and puts them in the place of gauges; how many were
+    /// left out: their name is another metric's, or one more than the stage may have.
+    pub fn add(&mut self, labels: &StageLabels, counts: Counts) -> u64 {
+        let mut left_out = 0;
         for (name, by) in counts.totals {
-            let free = !taken(&name) && !taken(&format!("{name}_total")) && !self.is_gauge(&name);
-            if let Some(total) = series(&mut self.totals, &mut self.used, labels, name, free) {
+            let known = self.totals.get(&name).is_some_and(|stages| stages.contains_key(labels));
+            if known || self.admits(labels, &name, true) {
+                let total = self.totals.entry(name).or_default().entry(labels.clone()).or_default();
                 *total = total.saturating_add(by);
+            } else {
+                left_out += 1;
             }
         }
         for (name, value) in counts.gauges {
-            let free = !taken(&name) && !self.is_total(&name);
-            if let Some(gauge) = series(&mut self.gauges, &mut self.used, labels, name, free) {
-                *gauge = value;
+            let known = self.gauges.get(&name).is_some_and(|stages| stages.contains_key(labels));
+            if known || self.admits(labels, &name, false) {
+                self.gauges.entry(name).or_default().insert(labels.clone(), value);
+            } else {
+                left_out += 1;
             }
         }
+        left_out
     }
 
-    /// Whether a total `name` would show a name that a gauge has.
-    fn is_gauge(&self, name: &str) -> bool {
-        self.gauges.contains_key(name) || self.gauges.contains_key(&format!("{name}_total"))
-    }
-
-    /// Whether a gauge `name` would show a name that a total has.
-    fn is_total(&self, name: &str) -> bool {
-        self.totals.contains_key(name) || name.strip_suffix("_total").is_some_and(|stem| self.totals.contains_key(stem))
+    /// Whether a stage may show one more series, under this name; it counts from then on.
+    fn admits(&mut self, labels: &StageLabels, name: &str, is_total: bool) -> bool {
+        let (stem, metric) = (stem(name), Metric { name: name.to_owned(), is_total });
+        let free = !TAKEN.contains(&stem) && self.stems.get(stem).is_none_or(|owner| *owner == metric);
+        let used = self.used.entry(labels.clone()).or_default();
+        let admitted = free && *used < MAX_NAMES;
+        if admitted {
+            *used += 1;
+            self.stems.insert(stem.to_owned(), metric);
+        }
+        admitted
     }
 
     pub fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -94,26 +98,11 @@ impl Own {
     }
 }
 
-fn taken(name: &str) -> bool {
-    TAKEN.contains(&name)
-}
-
-/// The series of `labels` under `name`, made where the name is free and the
-/// stage has not used up its names.
-fn series<'a, T: Default>(
-    named: &'a mut Named<T>,
-    used: &mut HashMap<StageLabels, usize>,
-    labels: &StageLabels,
-    name: String,
-    free: bool,
-) -> Option<&'a mut T> {
-    let known = named.get(&name).is_some_and(|stages| stages.contains_key(labels));
-    if !known {
-        let used = used.entry(labels.clone()).or_default();
-        if !free || *used >= MAX_NAMES {
-            return None;
-        }
-        *used += 1;
+/// The name without what OpenMetrics may put behind one.
+fn stem(name: &str) -> &str {
+    let mut stem = name;
+    while let Some(shorter) = SUFFIXES.iter().find_map(|suffix| stem.strip_suffix(suffix)) {
+        stem = shorter;
     }
-    Some(named.entry(name).or_default().entry(labels.clone()).or_default())
+    stem
 }

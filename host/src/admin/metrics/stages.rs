@@ -30,7 +30,7 @@ const TRAPS: [&str; 9] = [
 
 /// The other kinds of failure. All kinds are shown from the start, at zero: a
 /// series that appears at 1 hides its first failure from `increase()`.
-const FAILURES: [&str; 11] = [
+const FAILURES: [&str; 14] = [
     "reject",
     "retry",
     "state",
@@ -38,11 +38,17 @@ const FAILURES: [&str; 11] = [
     "topic-not-granted",
     "no-sink",
     "output-too-large",
+    "output-refused",
+    "topic-unavailable",
+    "entry-too-large",
     "no-instance",
     Failure::NO_FREE_INSTANCE,
     Failure::RECORD_TOO_LARGE,
     Failure::TOO_MANY_HEADERS,
 ];
+
+/// Failures that say nothing of the plugin: the state, or a topic, did not serve.
+const OF_OTHERS: [&str; 2] = ["state", "topic-unavailable"];
 
 /// A stage's labels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -97,8 +103,9 @@ impl Stages {
     pub fn add(&self, pipeline: &str, stage: &str, tally: Tally) {
         let labels = StageLabels { pipeline: pipeline.to_owned(), stage: stage.to_owned() };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.counts.into_iter().for_each(|counts| all.own.add(&labels, counts));
+        let left_out: u64 = tally.counts.into_iter().map(|counts| all.own.add(&labels, counts)).sum();
         let totals = all.stages.entry(labels).or_default();
+        *totals.refused.entry(Soft::MetricNames).or_default() += left_out;
         totals.ok += tally.ok;
         totals.released += tally.released;
         totals.released_failed += tally.released_failed;
@@ -128,7 +135,8 @@ impl Stages {
         for (pipeline, stage) in stages {
             let labels = StageLabels { pipeline: pipeline.to_owned(), stage: stage.to_owned() };
             let Some(totals) = all.stages.get(&labels) else { continue };
-            let failed: u64 = totals.failed.iter().filter(|(kind, _)| **kind != "state").map(|(_, count)| count).sum();
+            let failed: u64 =
+                totals.failed.iter().filter(|(kind, _)| !OF_OTHERS.contains(kind)).map(|(_, count)| count).sum();
             calls.failed += failed.saturating_sub(totals.released_failed);
             calls.all += (totals.ok + failed).saturating_sub(totals.released);
         }

@@ -96,8 +96,8 @@ fn every_kind_of_failure_is_there_before_it_happens() {
     metrics.tally("s", Tally::default());
     let read = metrics.read();
     let failures = [
-        Failure::Reject(String::new()),
-        Failure::Retry(String::new()),
+        Failure::Reject("".into()),
+        Failure::Retry("".into()),
         Failure::Trap("unreachable"),
         Failure::Timeout(Duration::ZERO),
         Failure::Memory { asked: 2, limit: 1 },
@@ -111,7 +111,7 @@ fn every_kind_of_failure_is_there_before_it_happens() {
         Failure::TopicNotGranted,
         Failure::NoSink,
         Failure::OutputTooLarge { topic: String::new(), bytes: 2, limit: 1 },
-        Failure::NoInstance(String::new()),
+        Failure::NoInstance("".into()),
         Failure::PoolFull,
         Failure::RecordTooLarge { bytes: 2, limit: 1 },
         Failure::TooManyHeaders { count: 2, limit: 1 },
@@ -181,7 +181,10 @@ fn a_plugin_cannot_take_a_name_that_is_taken() {
     let hosts = [("calls", 9), ("traps", 9), ("swaps", 9), ("call_seconds", 9), ("swap_pause_seconds", 9)];
     let gauges = [("calls", 9.0), ("calls_total", 9.0), ("call_seconds_count", 9.0), ("swap_pause_seconds_sum", 9.0)];
     metrics.tally("s", own(&hosts, &gauges));
-    assert_eq!(metrics.read(), before);
+    let refusals = "gregor_plugin_refusals_total{pipeline=\"locations\",stage=\"s\",limit=\"metric-names\"}";
+    let mut after = metrics.read();
+    assert_eq!(after.insert(refusals.to_owned(), 0.0), Some(9.0));
+    assert_eq!(after, before);
 
     metrics.tally("s", own(&[("visits", 1)], &[("speed", 1.0), ("laps_total", 1.0)]));
     metrics.tally("t", own(&[("speed", 9), ("laps", 9)], &[("visits", 9.0), ("visits_total", 9.0)]));
@@ -190,6 +193,50 @@ fn a_plugin_cannot_take_a_name_that_is_taken() {
     for name in ["visits", "speed", "laps"] {
         let shown = |series: &&String| series.contains("stage=\"t\"") && series.contains(name);
         assert_eq!(read.keys().find(shown), None);
+    }
+}
+
+#[test]
+fn no_name_of_a_plugins_shows_a_series_of_another_metric() {
+    for hosts in ["calls", "refusals", "traps", "loads", "swaps", "call_seconds", "swap_pause_seconds"] {
+        for suffix in ["_total", "_created", "_bucket", "_count", "_sum", "_info", "_gcount", "_gsum", "_total_created"]
+        {
+            let metrics = Metrics::new();
+            let name = format!("{hosts}{suffix}");
+            metrics.tally("s", own(&[(&name, 1)], &[]));
+            metrics.tally("s", own(&[], &[(&name, 1.0)]));
+            assert!(
+                !metrics.encode(&Views::new(), &Copies::default()).contains(&format!("plugin_{name} gauge")),
+                "{name}"
+            );
+            let series = metrics.read().into_keys().filter(|series| series.contains(&format!("{name}_total"))).count();
+            assert_eq!(series, 0, "{name}");
+        }
+    }
+    let metrics = Metrics::new();
+    metrics.tally("s", own(&[("visits", 1)], &[]));
+    metrics.tally("s", own(&[], &[("visits_created", 1.0), ("queue_count", 2.0)]));
+    let read = metrics.read();
+    let labels = "{pipeline=\"locations\",stage=\"s\"}";
+    assert_eq!(read.get(&format!("gregor_plugin_visits_created{labels}")), None);
+    assert_eq!(read[&format!("gregor_plugin_queue_count{labels}")], 2.0, "nothing else is called so");
+}
+
+#[test]
+fn every_metric_of_plugins_that_is_the_hosts_is_taken() {
+    let metrics = Metrics::new();
+    metrics.swap("p", "activated");
+    metrics.swap_pause("p", Duration::ZERO);
+    metrics.load("kept");
+    metrics.tally("s", Tally::default());
+    let text = metrics.encode(&fixture::views(), &Copies::default());
+    let hosts = text.lines().filter_map(|line| line.strip_prefix("# TYPE gregor_plugin_")?.split(' ').next());
+    let hosts: Vec<&str> = hosts.collect();
+    assert!(hosts.len() >= 7, "{hosts:?}");
+    for name in hosts {
+        metrics.tally("s", own(&[(name, 1_234_567)], &[]));
+        metrics.tally("s", own(&[], &[(name, 1_234_567.0)]));
+        assert!(!metrics.encode(&Views::new(), &Copies::default()).contains("1234567"), "{name}");
     }
 }
 

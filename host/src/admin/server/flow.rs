@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{Status, refuse};
+use super::{Named, Status, refuse};
 use crate::admin::listener::Peer;
-use crate::deploy::{Flowing, Refusal, Request, Who};
+use crate::deploy::{Flowing, Refusal, Who};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +26,7 @@ type Asked = Result<Query<Which>, QueryRejection>;
 pub async fn pause(
     status: State<Arc<Status>>,
     peer: ConnectInfo<Peer>,
-    pipeline: Path<String>,
+    pipeline: Named<String>,
     asked: Asked,
 ) -> Response {
     flow(status, peer, pipeline, asked, true).await
@@ -35,7 +35,7 @@ pub async fn pause(
 pub async fn resume(
     status: State<Arc<Status>>,
     peer: ConnectInfo<Peer>,
-    pipeline: Path<String>,
+    pipeline: Named<String>,
     asked: Asked,
 ) -> Response {
     flow(status, peer, pipeline, asked, false).await
@@ -45,7 +45,7 @@ pub async fn resume(
 async fn flow(
     State(status): State<Arc<Status>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Path(pipeline): Path<String>,
+    Named(pipeline): Named<String>,
     asked: Asked,
     paused: bool,
 ) -> Response {
@@ -54,7 +54,12 @@ async fn flow(
     };
     let _waiting = peer.keep_waiting();
     let (answer, answered) = oneshot::channel();
-    status.deploys.request(Request::Flow { pipeline, partition, paused, who: Who::Api(peer.address), answer });
+    let (flows, who) = (status.deploys.flows.clone(), Who::Api(peer.address));
+    // A thread of its own, as workers answer between two records.
+    let set = move || drop(answer.send(flows.set(&pipeline, partition, paused, who)));
+    if let Err(error) = std::thread::Builder::new().name("flow".into()).spawn(set) {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("a thread could not be started: {error}"));
+    }
     match answered.await {
         Ok(Ok(Flowing { topic, partition, paused })) => {
             Json(json!({ "topic": *topic, "partition": partition, "paused": paused })).into_response()

@@ -1,28 +1,32 @@
 //! `/api/v1/plugins/{plugin}`: what is kept of a plugin, deploys and rollbacks.
 //! Whoever may deploy may see what records hold, so without a token nobody may.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use crossbeam_channel::Sender;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use super::{Status, documents, refuse};
-use crate::admin::listener::Peer;
-use crate::deploy::{Answer, Outcome, Refusal, Request, Who};
+use super::{Named, Status, documents, refuse};
+use crate::admin::listener::{Bounds, Peer};
+use crate::deploy::{Answer, Flows, Outcome, Refusal, Request, Who};
 use crate::plugin::Refused;
 
-/// Whom to ask for a deploy.
+/// Whom to ask for a deploy, and for a pause.
 pub struct DeployAccess {
-    requests: Sender<Request>,
+    /// By plugin.
+    requests: HashMap<String, Sender<Request>>,
+    pub(super) flows: Arc<Flows>,
     /// Largest component taken, in bytes.
     max_size: u64,
     /// One is read into memory at a time.
@@ -30,14 +34,16 @@ pub struct DeployAccess {
 }
 
 impl DeployAccess {
-    /// Hands a request to the deployer; one that nobody takes is dropped, and
-    /// its answer with it.
-    pub(super) fn request(&self, request: Request) {
-        drop(self.requests.send(request));
+    pub fn new(requests: HashMap<String, Sender<Request>>, flows: Arc<Flows>, max_size: u64) -> DeployAccess {
+        DeployAccess { requests, flows, max_size, taken: AtomicBool::new(false) }
     }
 
-    pub fn new(requests: Sender<Request>, max_size: u64) -> DeployAccess {
-        DeployAccess { requests, max_size, taken: AtomicBool::new(false) }
+    /// Hands a request about `plugin` to its deployer; one that nobody takes is
+    /// dropped, and its answer with it.
+    fn request(&self, plugin: &str, request: Request) {
+        if let Some(deployer) = self.requests.get(plugin) {
+            drop(deployer.send(request));
+        }
     }
 
     fn take(&self) -> Option<Taken<'_>> {
@@ -66,7 +72,7 @@ pub struct Target {
     to: Option<String>,
 }
 
-pub async fn plugin(State(status): State<Arc<Status>>, Path(plugin): Path<String>) -> Response {
+pub async fn plugin(State(status): State<Arc<Status>>, Named(plugin): Named<String>) -> Response {
     match status.plugins.get(&plugin) {
         Some(plugin) => Json(documents::Plugin::from(plugin.value())).into_response(),
         None => unknown(&status),
@@ -77,7 +83,7 @@ pub async fn plugin(State(status): State<Arc<Status>>, Path(plugin): Path<String
 pub async fn deploy(
     State(status): State<Arc<Status>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Path(plugin): Path<String>,
+    Named(plugin): Named<String>,
     asked: Result<Query<Approval>, QueryRejection>,
     body: Body,
 ) -> Response {
@@ -87,23 +93,26 @@ pub async fn deploy(
     if !status.plugins.contains_key(&plugin) {
         return unknown(&status);
     }
+    let _waiting = peer.keep_waiting();
     let Some(_taken) = status.deploys.take() else {
         return refuse(StatusCode::CONFLICT, "another version is being deployed: try again when that is done");
     };
-    let bytes = match read(body, status.deploys.max_size).await {
-        Ok(bytes) => bytes,
-        Err(()) => return refuse(StatusCode::BAD_REQUEST, "the component did not come whole: send it again"),
+    let bytes = match timeout(Bounds::BODY, read(body, status.deploys.max_size)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(())) | Err(_) => {
+            return refuse(StatusCode::BAD_REQUEST, "the component did not come whole: send it again");
+        }
     };
     let who = Who::Api(peer.address);
     let request = |plugin, answer| Request::Deploy { plugin, bytes, approved, who, answer };
-    ask(&status, &peer, plugin, request).await
+    ask(&status, plugin, request).await
 }
 
 /// Answers once the version is in force or refused.
 pub async fn roll_back(
     State(status): State<Arc<Status>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    Path(plugin): Path<String>,
+    Named(plugin): Named<String>,
     asked: Result<Query<Target>, QueryRejection>,
 ) -> Response {
     let Ok(Query(Target { to })) = asked else {
@@ -113,7 +122,8 @@ pub async fn roll_back(
         return unknown(&status);
     }
     let who = Who::Api(peer.address);
-    ask(&status, &peer, plugin, |plugin, answer| Request::RollBack { plugin, to, who, answer }).await
+    let _waiting = peer.keep_waiting();
+    ask(&status, plugin, |plugin, answer| Request::RollBack { plugin, to, who, answer }).await
 }
 
 /// Answers where the host has no token.
@@ -141,16 +151,9 @@ async fn read(body: Body, max_size: u64) -> Result<Result<Vec<u8>, Refusal>, ()>
     }
 }
 
-async fn ask(
-    status: &Status,
-    peer: &Peer,
-    plugin: String,
-    request: impl FnOnce(String, Answer) -> Request,
-) -> Response {
-    let _waiting = peer.keep_waiting();
+async fn ask(status: &Status, plugin: String, request: impl FnOnce(String, Answer) -> Request) -> Response {
     let (answer, answered) = oneshot::channel();
-    // A request that nobody takes is dropped, and its answer with it.
-    drop(status.deploys.requests.send(request(plugin.clone(), answer)));
+    status.deploys.request(&plugin, request(plugin.clone(), answer));
     let (outcome, digest, pause) = match answered.await {
         Ok(Ok(Outcome::Activated { digest, pause })) => ("activated", digest, Some(pause.as_secs_f64())),
         Ok(Ok(Outcome::Unchanged(digest))) => ("unchanged", digest, None),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Status, now_ms, refuse};
+use super::{Named, Status, now_ms, refuse};
 use crate::state::{Found, Line, Lookup, MAX_ENTRIES, Wanted};
 use crate::worker::Command;
 
@@ -60,7 +60,7 @@ struct Document<'a> {
 /// Answers where the host has a token.
 pub async fn state(
     State(status): State<Arc<Status>>,
-    Path((pipeline, stage)): Path<(String, String)>,
+    Named((pipeline, stage)): Named<(String, String)>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     let Ok(Query(asked)) = asked else {

@@ -154,12 +154,34 @@ fn every_route_of_the_first_page_is_there() {
 fn what_is_not_there_is_refused_as_json() {
     let served = Served::start(None);
     let unknown = get(&served, "/api/v2/status");
-    assert_eq!((unknown.status, unknown.content_type.as_str()), (404, "application/json"));
+    assert_eq!((unknown.status, unknown.content_type.as_str()), (404, "application/problem+json"));
     assert_eq!(unknown.json()["error"], "there is no such route: GET / lists those there are");
     for route in ["/api/v1/status", "/healthz"] {
         let posted = ask("POST", &format!("{}{route}", served.url), None);
         assert_eq!(posted.status, 405, "{route}");
-        assert_eq!(posted.json()["error"], "this route only answers GET", "{route}");
+        assert_eq!(posted.json()["error"], "this route answers GET only", "{route}");
+    }
+}
+
+#[test]
+fn a_method_or_a_name_that_cannot_be_is_a_problem_document() {
+    let served = Served::start(Some("s3cret"));
+    let ask = |method: &str, route: &str| ask(method, &format!("{}{route}", served.url), Some("Bearer s3cret"));
+    for (method, route, status, detail) in [
+        ("PUT", "/api/v1/plugins/last-location", 405, "this route answers GET and POST only"),
+        ("DELETE", "/api/v1/plugins/last-location/rollback", 405, "this route answers POST only"),
+        ("PATCH", "/healthz", 405, "this route answers GET only"),
+        ("GET", "/api/v1/plugins/%ff", 400, "bytes that are no UTF-8 text"),
+        ("POST", "/api/v1/plugins/%ff", 400, "bytes that are no UTF-8 text"),
+        ("POST", "/api/v1/pipelines/%c3%28/pause", 400, "bytes that are no UTF-8 text"),
+        ("GET", "/api/v1/state/locations/%ff?key=1", 400, "bytes that are no UTF-8 text"),
+        ("GET", "/api/v1/plugins/h%C3%B6", 404, "no stage runs such a plugin"),
+    ] {
+        let told = ask(method, route);
+        assert_eq!((told.status, told.content_type.as_str()), (status, "application/problem+json"), "{method} {route}");
+        let problem = told.json();
+        assert_eq!(problem["status"], status, "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|told| told.contains(detail)), "{method} {route}: {problem}");
     }
 }
 
@@ -269,7 +291,7 @@ fn plugins_are_changed_by_those_with_a_token_only() {
     let unknown = ask("POST", &format!("{}/api/v1/plugins/other", guarded.url), Some("Bearer s3cret"));
     assert_eq!(unknown.status, 404);
     let got = ask("GET", &format!("{}/api/v1/plugins/last-location/rollback", guarded.url), Some("Bearer s3cret"));
-    assert_eq!((got.status, &got.json()["error"]), (405, &json!("this route only answers POST")));
+    assert_eq!((got.status, &got.json()["error"]), (405, &json!("this route answers POST only")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `gregor dead-letter list`
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::topic::{Found, Reader, Redrive};
 use super::{Filter, NONE, PipelineArgs};
 use crate::cli::api::printable;
+use crate::cli::output;
 use crate::redrive::Failed;
 
 #[derive(Args)]
@@ -115,7 +116,7 @@ pub fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
         }
         !more
     })?;
-    let mut out = io::stdout().lock();
+    let mut out = output::stdout();
     if args.json {
         for row in &rows {
             serde_json::to_writer(&mut out, row)?;

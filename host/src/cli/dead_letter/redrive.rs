@@ -16,6 +16,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use super::topic::{Found, Known, Reader, Redrive};
 use super::{Chosen, Filter, NONE, PipelineArgs, Place, REFUSED, Refusal};
 use crate::cli::api::{CONFIGURATION, printable};
+use crate::cli::output;
 use crate::redrive::{self, Key};
 use crate::topics;
 use crate::worker::{self, Quiet, Sender};
@@ -148,7 +149,7 @@ fn choose(
 
 /// What would be done: counts only.
 fn tell(plan: &Plan, chosen: &Chosen, known: &Known) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = output::stdout();
     let mut kinds: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for found in &plan.letters {
         *kinds.entry((&found.letter.stage, &found.letter.error)).or_default() += 1;
@@ -235,7 +236,7 @@ fn send(sender: &Sender, topic: &str, found: &Found) -> anyhow::Result<()> {
     let headers = named.iter().fold(OwnedHeaders::new_with_capacity(named.len()), |headers, (name, value)| {
         headers.insert(Header { key: name, value: value.as_deref() })
     });
-    let record = BaseRecord::to(topic)
+    let record = BaseRecord::with_opaque_to(topic, 0)
         .partition(letter.partition)
         .key(key.bytes())
         .payload(letter.value.as_deref().unwrap_or_default())

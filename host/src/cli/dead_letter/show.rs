@@ -1,6 +1,6 @@
 //! `gregor dead-letter show`
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use base64::Engine as _;
@@ -12,6 +12,7 @@ use super::list::{Row, moment};
 use super::topic::Reader;
 use super::{NONE, PipelineArgs, Place, Refusal};
 use crate::cli::api::printable;
+use crate::cli::output;
 use crate::redrive::Failed;
 
 #[derive(Args)]
@@ -42,7 +43,7 @@ pub fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     };
     let row = Row::new(&found, reader.known()?.of(&found.letter));
     let letter = &found.letter;
-    let mut out = io::stdout().lock();
+    let mut out = output::stdout();
     if args.json {
         let mut document = serde_json::to_value(&row)?;
         if args.payload {

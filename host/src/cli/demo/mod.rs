@@ -4,7 +4,9 @@
 mod cluster;
 mod ledger;
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use self::cluster::{Cluster, PARTITIONS, Patients};
 use self::ledger::{Ledger, Verdict};
 use super::run::stop_signals;
 use crate::config::Config;
+use crate::files::private;
 use crate::host::{Host, Options};
 use crate::worker;
 
@@ -34,6 +37,16 @@ const WALK: Duration = Duration::from_millis(500);
 const SESSION_MS: u32 = 10_000;
 /// Enriched records that are printed, before and after the swap.
 const SHOWN: usize = 6;
+/// Exit codes of a command that SIGINT ended, and of one that SIGPIPE ended, as
+/// shells report them.
+const INTERRUPTED: u8 = 130;
+const READER_GONE: u8 = 141;
+
+/// As `println!`, where nobody who reads is an error and no panic: the demo has
+/// to clean up.
+macro_rules! say {
+    ($($text:tt)*) => { writeln!(io::stdout(), $($text)*)? };
+}
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: gregor demo --records 100000 --keep-running")]
@@ -50,56 +63,93 @@ pub struct DemoArgs {
 }
 
 pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    let stop = stop_signals()?;
-    let folder = tempfile::Builder::new().prefix("gregor-demo-").tempdir()?;
+    let stop = Stop(stop_signals(None)?);
+    match show(args, &stop) {
+        Ok(code) => Ok(code),
+        Err(error) if error.is::<Interrupted>() => Ok(ExitCode::from(INTERRUPTED)),
+        // Whoever reads the output has seen enough.
+        Err(error) if is_unread(&error) => Ok(ExitCode::from(READER_GONE)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs the demo; its folder is deleted and its host stopped however it ends.
+fn show(args: &DemoArgs, stop: &Stop) -> anyhow::Result<ExitCode> {
+    let folder = private::folder("gregor-demo-")?;
     let plugins = folder.path().join("plugins");
-    fs::create_dir(&plugins)?;
+    DirBuilder::new().mode(private::FOLDER).create(&plugins)?;
     drop_in(&plugins, crate::demo_plugins()[1].1)?;
 
     let token = admin_token()?;
     let cluster = Cluster::start()?;
-    println!("A Kafka cluster runs in this process at {} (librdkafka's mock).", cluster.bootstrap());
-    println!("Topic {}: {PARTITIONS} partitions, key patientId.\n", cluster::SOURCE);
+    say!("A Kafka cluster runs in this process at {} (librdkafka's mock).", cluster.bootstrap());
+    say!("Topic {}: {PARTITIONS} partitions, key patientId.\n", cluster::SOURCE);
     let host = Host::start(
         config(&text(&cluster, "127.0.0.1:0", &token), folder.path())?,
         Options { apart: true, ..Options::default() },
     )?;
-    wait_for("every partition to have a worker", || host.views().len() == PARTITIONS as usize)?;
-    println!("{WORKERS} workers joined the group; each partition has one home:");
-    println!("{}\n", homes(&host));
+    let shown = show_on(args, stop, &host, &cluster, &plugins, &token);
+    let stopped = host.stop();
+    let code = shown?;
+    stopped?;
+    Ok(code)
+}
 
-    let ledger = Ledger::follow(&cluster)?;
+fn show_on(
+    args: &DemoArgs,
+    stop: &Stop,
+    host: &Host,
+    cluster: &Cluster,
+    plugins: &Path,
+    token: &str,
+) -> anyhow::Result<ExitCode> {
+    stop.wait_for("every partition to have a worker", || host.views().len() == PARTITIONS as usize)?;
+    say!("{WORKERS} workers joined the group; each partition has one home:");
+    say!("{}\n", homes(host));
+
+    let ledger = Ledger::follow(cluster)?;
     let mut patients = Patients::new();
-    let produced = produce(args, &cluster, &mut patients, &host, &ledger, &plugins)?;
-    wait_for("the last enriched record", || ledger.distinct() >= produced)?;
-    wait_for("the last commit", || committed(&host) == produced)?;
+    let produced = produce(args, stop, cluster, &mut patients, host, &ledger, plugins)?;
+    stop.wait_for("the last enriched record", || ledger.distinct() >= produced)?;
+    stop.wait_for("the last commit", || committed(host) == produced)?;
     let verdict = ledger.settle(&cluster.ends()?);
-    println!("\n{}", summary(&verdict, produced));
+    say!("\n{}", summary(&verdict, produced));
 
     if args.keep_running {
-        println!("\nStill up, and patients go on walking. Bootstrap servers: {}", cluster.bootstrap());
-        println!("Plugins are watched in {}", plugins.display());
-        if let Some(admin) = host.admin() {
-            // As the host has it, its port now known: for `gregor plugin dev`.
-            let file = folder.path().join("gregor.toml");
-            fs::write(&file, text(&cluster, &admin.to_string(), &token))?;
-            println!("Its configuration is {}:", file.display());
-            println!("  GREGOR_ADMIN_TOKEN={token} gregor status --admin http://{admin}");
-            println!("  gregor plugin dev --config {} --plugin {PLUGIN}", file.display());
-        }
-        println!("Ctrl-C ends it.");
-        let walk = std::thread::Builder::new().name("patients".into());
-        let (done, over) = crossbeam_channel::bounded::<()>(0);
-        std::thread::scope(|scope| {
-            let producer = cluster.producer();
-            walk.spawn_scoped(scope, move || walk_on(&producer, patients, &over))?;
-            let ended = host.wait(&stop);
-            drop(done);
-            anyhow::Ok(ended?)
-        })?;
+        keep_running(stop, host, cluster, plugins, token, patients)?;
     }
-    host.stop()?;
     Ok(if verdict.is_clean(produced) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn keep_running(
+    stop: &Stop,
+    host: &Host,
+    cluster: &Cluster,
+    plugins: &Path,
+    token: &str,
+    patients: Patients,
+) -> anyhow::Result<()> {
+    say!("\nStill up, and patients go on walking. Bootstrap servers: {}", cluster.bootstrap());
+    say!("Plugins are watched in {}", plugins.display());
+    if let Some(admin) = host.admin() {
+        // As the host has it, its port now known: for `gregor plugin dev`.
+        let file = plugins.with_file_name("gregor.toml");
+        private::write(&file, text(cluster, &admin.to_string(), token).as_bytes())?;
+        say!("Its configuration is {}:", file.display());
+        say!("  GREGOR_ADMIN_TOKEN={token} gregor status --admin http://{admin}");
+        say!("  gregor plugin dev --config {} --plugin {PLUGIN}", file.display());
+    }
+    say!("Ctrl-C ends it.");
+    let walk = std::thread::Builder::new().name("patients".into());
+    let (done, over) = crossbeam_channel::bounded::<()>(0);
+    std::thread::scope(|scope| {
+        let producer = cluster.producer();
+        walk.spawn_scoped(scope, move || walk_on(&producer, patients, &over))?;
+        let ended = host.wait(&stop.0);
+        drop(done);
+        ended?;
+        Ok(())
+    })
 }
 
 /// Patients who move every now and then, until `over` hangs up.
@@ -154,9 +204,9 @@ plugin = "{PLUGIN}"
 
 /// Puts a component into the watched folder as a careful deployer does: whole,
 /// by a rename.
-fn drop_in(plugins: &Path, component: &[u8]) -> std::io::Result<()> {
+fn drop_in(plugins: &Path, component: &[u8]) -> io::Result<()> {
     let partial: PathBuf = plugins.join(".partial");
-    fs::write(&partial, component)?;
+    private::write(&partial, component)?;
     fs::rename(partial, plugins.join(format!("{PLUGIN}.wasm")))
 }
 
@@ -164,6 +214,7 @@ fn drop_in(plugins: &Path, component: &[u8]) -> std::io::Result<()> {
 /// half-way, while they flow. How many records there were.
 fn produce(
     args: &DemoArgs,
+    stop: &Stop,
     cluster: &Cluster,
     patients: &mut Patients,
     host: &Host,
@@ -176,10 +227,10 @@ fn produce(
         cluster.produce_line(line)?;
         produced += 1;
     }
-    println!("Enriched records, as version {} makes them:", running(host));
-    wait_for("the first enriched records", || ledger.distinct() >= SHOWN)?;
-    ledger.latest(SHOWN).iter().for_each(|line| println!("  {line}"));
-    println!();
+    say!("Enriched records, as version {} makes them:", running(host));
+    stop.wait_for("the first enriched records", || ledger.distinct() >= SHOWN)?;
+    tell_latest(ledger)?;
+    say!();
 
     let bar = ProgressBar::new(args.records);
     bar.set_style(ProgressStyle::with_template("{bar:40} {human_pos}/{human_len} records")?);
@@ -195,26 +246,34 @@ fn produce(
         if let Some(before) = old.take_if(|before| *before != running(host)) {
             let after = ledger.distinct();
             bar.suspend(|| {
-                println!("Swapped while records flow, after {after} of them: {before} -> {}.", running(host));
-            });
+                say!("Swapped while records flow, after {after} of them: {before} -> {}.", running(host));
+                anyhow::Ok(())
+            })?;
         }
         let due = started + Duration::from_secs_f64((n + 1) as f64 / args.rate as f64);
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        stop.pause(due.saturating_duration_since(Instant::now()))?;
     }
     bar.finish_and_clear();
     if let Some(before) = old {
         // Few records, or a slow machine: the new version comes after the last of them.
-        wait_for("the new version", || running(host) != before)?;
-        println!("Swapped: {before} -> {}.", running(host));
+        stop.wait_for("the new version", || running(host) != before)?;
+        say!("Swapped: {before} -> {}.", running(host));
         cluster.produce_line(&patients.next_line())?;
         produced += 1;
     }
     if args.records > 0 {
-        wait_for("the last enriched record", || ledger.distinct() >= produced)?;
-        println!("Enriched records, as version {} makes them:", running(host));
-        ledger.latest(SHOWN).iter().for_each(|line| println!("  {line}"));
+        stop.wait_for("the last enriched record", || ledger.distinct() >= produced)?;
+        say!("Enriched records, as version {} makes them:", running(host));
+        tell_latest(ledger)?;
     }
     Ok(produced)
+}
+
+fn tell_latest(ledger: &Ledger) -> anyhow::Result<()> {
+    for line in ledger.latest(SHOWN) {
+        say!("  {line}");
+    }
+    Ok(())
 }
 
 /// The running version, `plugin@digest`.
@@ -258,11 +317,37 @@ fn summary(verdict: &Verdict, produced: usize) -> Table {
     table
 }
 
-fn wait_for(what: &str, done: impl Fn() -> bool) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        ensure!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
-        std::thread::sleep(Duration::from_millis(10));
+/// Someone asked the demo to end.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+struct Interrupted;
+
+/// Says something when someone asks the demo to end.
+struct Stop(Receiver<()>);
+
+impl Stop {
+    /// Waits that long.
+    ///
+    /// # Errors
+    /// [`Interrupted`], at once.
+    fn pause(&self, time: Duration) -> anyhow::Result<()> {
+        match self.0.recv_timeout(time) {
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => Err(Interrupted.into()),
+        }
     }
-    Ok(())
+
+    fn wait_for(&self, what: &str, done: impl Fn() -> bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !done() {
+            ensure!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
+            self.pause(Duration::from_millis(10))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error is that nobody reads the output any more.
+fn is_unread(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

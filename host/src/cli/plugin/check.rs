@@ -5,23 +5,35 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use crate::plugin::{Engine, Outline, Refused, Version};
+use crate::config::{ConfigErrors, Stage};
+use crate::deploy::Refusal;
+use crate::deploy::signature::Trusted;
+use crate::files::foreign;
+use crate::plugin::{Engine, Outline, Version};
 
 /// Check whether a host would take components, without running them
 ///
 /// Tells each one's world and version, what it exports and imports, what each import
-/// gives it here, and how long its first compilation takes. Exit codes: 0 all are fine;
-/// 1 one cannot be read; 4 one would be refused.
+/// gives it here, and how long its first compilation takes. Every file is looked at,
+/// whatever comes of those before it. With --config, checks as a host with that
+/// configuration would: its limits, and whose signatures it takes. Exit codes: 0 all are
+/// fine; 1 one cannot be read; 2 the configuration has mistakes; 4 all can be read, and
+/// one would be refused.
 #[derive(clap::Args)]
 #[command(after_help = "Example: gregor plugin check plugins/*.wasm")]
 pub struct CheckArgs {
     /// Components, .wasm files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// A host's configuration, whose limits hold [default: those of a stage that names none]
+    #[arg(long, value_name = "FILE", conflicts_with = "memory")]
+    config: Option<PathBuf>,
+    /// The stage's `memory` [default: 64MiB]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    memory: Option<u64>,
     /// Print a JSON object for each, one a line
     #[arg(long)]
     json: bool,
@@ -29,8 +41,45 @@ pub struct CheckArgs {
 
 /// Plenty for a look at any component; a host's own limit is in its configuration.
 const MAX_SIZE: u64 = 1 << 30;
-/// Of memory an instance may have; nothing is instantiated here.
+/// As a stage has it that names no `memory`.
 const MEMORY: u64 = 64 << 20;
+
+/// What a host would measure a component by.
+struct Bounds {
+    max_size: u64,
+    trusted: Trusted,
+    /// The `memory` of each stage, and what else it is called.
+    memory: Vec<(u64, String)>,
+}
+
+impl Bounds {
+    fn of(args: &CheckArgs, plugin: &str) -> Result<Bounds, ConfigErrors> {
+        let Some(path) = &args.config else {
+            let (memory, key) = match args.memory {
+                Some(given) => (given, "--memory"),
+                None => (MEMORY, "the default of a stage's `memory`; --memory or --config names another"),
+            };
+            return Ok(Bounds {
+                max_size: MAX_SIZE,
+                trusted: Trusted::new(&[]),
+                memory: vec![(memory, key.to_owned())],
+            });
+        };
+        let config = crate::cli::load(path)?;
+        let stages = || config.pipelines.iter().flat_map(|pipeline| &pipeline.stages);
+        let named = |stage: &Stage| (stage.limits.memory, format!("`memory` of stage {}", stage.name));
+        let mut memory: Vec<_> = stages().filter(|stage| stage.plugin == plugin).map(named).collect();
+        if memory.is_empty() {
+            // A file by another name than the plugin's: what any stage would let it have.
+            memory.extend(stages().max_by_key(|stage| stage.limits.memory).map(named));
+        }
+        Ok(Bounds { max_size: config.plugins.max_size, trusted: Trusted::new(&config.plugins.trusted_keys), memory })
+    }
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    crate::config::stage_memory(text)
+}
 
 /// What an interface gives a plugin here, by the beginning of its name. WASI is offered
 /// so that language runtimes start, and leads nowhere.
@@ -52,24 +101,42 @@ const CAPABILITIES: [(&str, &str); 15] = [
     ("wasi:io/", "streams of the above"),
 ];
 
-pub fn run(CheckArgs { files, json }: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut refused = false;
-    for file in files {
-        refused |= !is_fine(file, *json)?;
+pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let (mut unreadable, mut refused) = (false, false);
+    for file in &args.files {
+        let bounds = Bounds::of(args, &plugin_of(file))?;
+        match foreign::read(file, MAX_SIZE) {
+            Ok(bytes) => refused |= !is_fine(file, &bytes, args.json, &bounds)?,
+            Err(error) => {
+                unreadable = true;
+                let problem = format!("cannot be read: {error}");
+                if args.json {
+                    println!("{}", json!({ "file": file.display().to_string(), "fine": false, "problem": problem }));
+                }
+                eprintln!("error: {} {problem}", file.display());
+            }
+        }
     }
-    Ok(if refused { ExitCode::from(super::REFUSED) } else { ExitCode::SUCCESS })
+    Ok(match (unreadable, refused) {
+        (true, _) => ExitCode::FAILURE,
+        (false, true) => ExitCode::from(super::REFUSED),
+        (false, false) => ExitCode::SUCCESS,
+    })
+}
+
+fn plugin_of(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Tells of one of them.
-fn is_fine(file: &Path, json: bool) -> anyhow::Result<bool> {
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    match look(&file.file_stem().unwrap_or_default().to_string_lossy(), &bytes)? {
+fn is_fine(file: &Path, bytes: &[u8], json: bool, bounds: &Bounds) -> anyhow::Result<bool> {
+    match look(&plugin_of(file), bytes, bounds)? {
         Ok((outline, version, compiled)) => {
             if json {
-                println!("{}", document(file, &outline, &version, &bytes, compiled));
+                println!("{}", document(file, &outline, &version, bytes, compiled));
             } else {
                 println!("{}: fine, digest {}", file.display(), version.digest());
-                tell(&outline, &bytes, compiled);
+                tell(&outline, bytes, compiled);
             }
             Ok(true)
         }
@@ -86,14 +153,28 @@ fn is_fine(file: &Path, json: bool) -> anyhow::Result<bool> {
     }
 }
 
-type Looked = Result<(Outline, Version, Duration), Refused>;
+type Looked = Result<(Outline, Version, Duration), Refusal>;
 
-fn look(plugin: &str, bytes: &[u8]) -> anyhow::Result<Looked> {
-    let engine = Engine::new(1, MEMORY).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+fn look(plugin: &str, bytes: &[u8], bounds: &Bounds) -> anyhow::Result<Looked> {
+    let memory = bounds.memory.iter().map(|(memory, _)| *memory).max().unwrap_or(MEMORY);
+    let engine = Engine::new(1, memory).map_err(|error| anyhow::anyhow!("{error:#}"))?;
     let started = Instant::now();
-    let outline = Outline::read(bytes, MAX_SIZE);
-    let version = Version::compile(&engine, plugin, bytes, MAX_SIZE);
-    Ok(outline.and_then(|outline| Ok((outline, version?, started.elapsed()))))
+    let outline = checked(bytes, bounds);
+    Ok(outline.and_then(|outline| {
+        let version = Version::compile(&engine, plugin, bytes, bounds.max_size)?;
+        Ok((outline, version, started.elapsed()))
+    }))
+}
+
+/// In the order in which a host does it.
+fn checked(bytes: &[u8], bounds: &Bounds) -> Result<Outline, Refusal> {
+    Outline::check_bytes(bytes, bounds.max_size)?;
+    bounds.trusted.check(bytes)?;
+    let outline = Outline::read(bytes, bounds.max_size)?;
+    for (limit, key) in &bounds.memory {
+        outline.check_memory(*limit, || key.clone())?;
+    }
+    Ok(outline)
 }
 
 fn document(file: &Path, outline: &Outline, version: &Version, bytes: &[u8], compiled: Duration) -> serde_json::Value {
@@ -147,7 +228,9 @@ mod tests {
     #[test]
     fn what_every_import_gives_is_known() {
         for (name, bytes) in crate::demo_plugins() {
-            let (outline, ..) = look(name, bytes).unwrap().unwrap();
+            let memory = vec![(MEMORY, "here".to_owned())];
+            let bounds = Bounds { max_size: MAX_SIZE, trusted: Trusted::new(&[]), memory };
+            let (outline, ..) = look(name, bytes, &bounds).unwrap().unwrap();
             let interfaces = outline.interfaces();
             let told = capabilities(&interfaces);
             assert!(told.len() > 5 && told.iter().all(|(_, gives)| !gives.is_empty()), "{told:?}");

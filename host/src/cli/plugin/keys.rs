@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use wasmsign2::{KeyPair, PublicKey, SecretKey};
 
 use crate::deploy::signature::{self, Trusted};
+use crate::files::foreign;
 use crate::plugin::Outline;
 
 /// A host's own limit is in its configuration.
@@ -109,7 +110,7 @@ pub fn verify(VerifyArgs { file, keys }: &VerifyArgs) -> anyhow::Result<ExitCode
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    foreign::read(path, MAX_SIZE).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Never in the place of a key that may be in use.

@@ -1,5 +1,6 @@
-//! `gregor plugin`: a project and a component of it, a look at a component, a failed call once more, keys and signatures, and what is
-//! asked of a running host about versions.
+//! `gregor plugin`: a project and a component of it, a look at a component, records through
+//! it, a failed call once more, keys and signatures, and what is asked of a running host
+//! about versions.
 
 mod build;
 mod check;
@@ -7,6 +8,7 @@ mod dev;
 mod keys;
 mod new;
 mod test;
+mod tryout;
 mod versions;
 
 use std::process::ExitCode;
@@ -24,6 +26,7 @@ pub enum PluginCommand {
     Build(build::BuildArgs),
     Check(check::CheckArgs),
     Test(test::TestArgs),
+    Try(tryout::TryArgs),
     Dev(dev::DevArgs),
     Keygen(keys::KeygenArgs),
     Sign(keys::SignArgs),
@@ -40,6 +43,7 @@ pub fn run(command: PluginCommand) -> anyhow::Result<ExitCode> {
         PluginCommand::Build(args) => build::run(&args),
         PluginCommand::Check(args) => check::run(&args),
         PluginCommand::Test(args) => test::run(&args),
+        PluginCommand::Try(args) => tryout::run(&args),
         PluginCommand::Dev(args) => dev::run(&args),
         PluginCommand::Keygen(args) => keys::keygen(&args),
         PluginCommand::Sign(args) => keys::sign(&args),
@@ -62,9 +66,13 @@ pub struct CompileArgs {
 pub fn compile(args: &CompileArgs) -> ExitCode {
     match compiler::serve(args.code_id, args.memory, args.cpu_seconds) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => {
+        Err(compiler::Unserved::Component(problem)) => {
             eprintln!("{problem}");
             ExitCode::from(compiler::REFUSED)
+        }
+        Err(compiler::Unserved::Host(problem)) => {
+            eprintln!("{problem}");
+            ExitCode::from(compiler::NOT_WRITTEN)
         }
     }
 }

@@ -10,11 +10,14 @@ use comfy_table::{Table, presets};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::cli::api::{Api, Failed, printable};
+use crate::cli::api::{Api, Failed, printable, token};
+use crate::files::foreign;
 
 /// More than a host may take to compile a version and to hand it over.
 const PATIENCE: Duration = Duration::from_secs(2 * 3_600);
 const SHORT_DIGEST: usize = 12;
+/// Largest component that is sent; a host's own limit is in its configuration.
+const MAX_SIZE: u64 = 1 << 30;
 
 /// Which host, and how it is told.
 #[derive(clap::Args)]
@@ -159,7 +162,7 @@ pub fn history(args: &HistoryArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub fn deploy(args: &DeployArgs) -> anyhow::Result<ExitCode> {
-    let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let bytes = foreign::read(&args.file, MAX_SIZE).with_context(|| format!("cannot read {}", args.file.display()))?;
     let plugin = match &args.plugin {
         Some(plugin) => plugin.clone(),
         None => args.file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
@@ -197,9 +200,8 @@ pub fn answer<T: for<'a> Deserialize<'a>>(
     ask: impl FnOnce(&Api) -> Result<String, Failed>,
     show: impl FnOnce(T),
 ) -> anyhow::Result<ExitCode> {
-    let token = std::env::var(&args.token_env).ok().map(|token| token.trim().to_owned());
     let remedy = format!("set {} to the host's `host.admin-token`", args.token_env);
-    let asked = Api::new(&args.admin, token.filter(|token| !token.is_empty()), remedy).and_then(|api| ask(&api));
+    let asked = token(&args.token_env).and_then(|token| Api::new(&args.admin, token, remedy)).and_then(|api| ask(&api));
     let body = match asked {
         Ok(body) => body,
         Err(Failed::Answer { code, problem }) => {

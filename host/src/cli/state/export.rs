@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 
 use super::stopped::Stopped;
 use super::{From, Refusal, StageArgs, bar};
+use crate::cli::output::{Stdout, stdout};
 use crate::clock::wall_ms;
 use crate::partitioner;
 use crate::state::{Line, MAX_ENTRIES, Page, StateStore};
@@ -126,14 +127,14 @@ impl Summary {
 
 /// Where the lines go.
 enum Target {
-    Stdout(BufWriter<io::Stdout>),
+    Stdout(BufWriter<Stdout>),
     /// Under another name until it is whole. Readable by its owner only.
     File(Box<BufWriter<NamedTempFile>>, PathBuf),
 }
 
 impl Target {
     fn open(path: Option<&Path>, force: bool) -> anyhow::Result<Target> {
-        let Some(path) = path else { return Ok(Target::Stdout(BufWriter::new(io::stdout()))) };
+        let Some(path) = path else { return Ok(Target::Stdout(BufWriter::new(stdout()))) };
         if !force && path.exists() {
             let problem = format!("{} is there already: name another file, or replace it with --force", path.display());
             return Err(Refusal::usage(problem).into());

@@ -76,7 +76,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     for (partition, share) in checked.shares.iter().enumerate() {
         table.add_row([partition.to_string(), share.entries.to_string(), share.bytes.to_string()]);
     }
-    writeln!(std::io::stdout().lock(), "{table}")?;
+    writeln!(crate::cli::output::stdout(), "{table}")?;
     let entries: u64 = checked.shares.iter().map(|share| share.entries).sum();
     let did = if args.dry_run { "would go (nothing was written)" } else { "are" };
     eprintln!("{entries} entries {did} in {partitions} partitions of {target}");

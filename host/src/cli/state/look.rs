@@ -1,6 +1,6 @@
 //! `gregor state get` and `gregor state scan`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,6 +13,7 @@ use serde_json::json;
 use super::stopped::Stopped;
 use super::{Chosen, From, NO_STATE, Refusal, StageArgs, bar, refused};
 use crate::cli::api::{Api, Failed, NOT_REACHABLE, printable};
+use crate::cli::output;
 use crate::clock::wall_ms;
 use crate::state::{Line, Lookup, MAX_ENTRIES, StateStore, Wanted};
 
@@ -86,7 +87,7 @@ struct Document {
 pub fn get(args: &GetArgs) -> anyhow::Result<ExitCode> {
     let chosen = args.stage.choose()?;
     let seen = look(&chosen, &args.place, |_| Wanted::Key(args.key.clone()), 1)?;
-    let mut out = io::stdout().lock();
+    let mut out = output::stdout();
     if args.place.json {
         write_json(&mut out, &seen)?;
     } else {
@@ -115,7 +116,7 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<ExitCode> {
         limit,
     };
     let seen = look(&chosen, &args.place, page, args.limit as usize)?;
-    let mut out = io::stdout().lock();
+    let mut out = output::stdout();
     if args.place.json {
         write_json(&mut out, &seen)?;
     } else if !seen.entries.is_empty() {

@@ -59,12 +59,12 @@ fn a_variable_may_add_what_the_file_lacks() {
 #[test]
 fn the_expected_kind_decides_how_a_variable_is_read() {
     let env = [
-        ("GREGOR__HOST__ADMIN_TOKEN", "12345"),
+        ("GREGOR__HOST__ADMIN_TOKEN", "1234567890123456"),
         ("GREGOR__HOST__ID", "\"quoted\""),
         ("GREGOR__PIPELINE__0__SINK", "2026-11-23"),
     ];
     let config = accepted(LEAST, &env);
-    assert_eq!(config.host.admin_token.unwrap().expose(), "12345");
+    assert_eq!(config.host.admin_token.unwrap().expose(), "1234567890123456");
     assert_eq!(config.host.id, "quoted");
     assert_eq!(config.pipelines[0].sink.as_deref(), Some("2026-11-23"));
 }
@@ -74,6 +74,53 @@ fn a_key_of_the_file_is_found_in_its_own_spelling() {
     let text = with_stage("config = { apiBase_url = \"x\" }");
     let config = accepted(&text, &[("GREGOR__PIPELINE__P__STAGE__S__CONFIG__APIBASE_URL", "y")]);
     assert_eq!(config.pipelines[0].stages[0].config, BTreeMap::from([("apiBase_url".to_owned(), "y".to_owned())]));
+}
+
+#[test]
+fn a_variable_reaches_a_plugins_key_in_any_spelling() {
+    let reached = |text: &str, variable: &str| {
+        let name = format!("GREGOR__PIPELINE__P__STAGE__S__CONFIG__{variable}");
+        let config = accepted(text, &[(&name, "60")]).pipelines.remove(0).stages.remove(0).config;
+        config.into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
+    };
+    for (variable, key) in
+        [("MAX_AGE", "max-age"), ("max_age", "max_age"), ("maxAge", "maxAge"), ("max-age", "max-age")]
+    {
+        assert_eq!(reached(LEAST, variable), [format!("{key}=60")]);
+    }
+    let both = with_stage("config = { max_age = \"1\", max-age = \"2\" }");
+    assert_eq!(reached(&both, "max_age"), ["max-age=2", "max_age=60"]);
+    assert_eq!(reached(&with_stage("config = { maxAge = \"1\" }"), "MAXAGE"), ["maxAge=60"]);
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_told() {
+    use std::os::unix::ffi::OsStringExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gregor.toml");
+    std::fs::write(&path, LEAST).unwrap();
+    let latin = std::ffi::OsString::from_vec(b"h1dden\xe9".to_vec());
+    let env = |name: &str| [(name.into(), latin.clone())];
+    let errors = Config::load_with(&path, env("GREGOR__KAFKA__SASL_PASSWORD"), &librdkafka).unwrap_err().to_string();
+    assert!(errors.starts_with("GREGOR__KAFKA__SASL_PASSWORD: is not UTF-8 text; "), "{errors}");
+    assert!(!errors.contains("h1dden"), "{errors}");
+    assert!(Config::load_with(&path, env("LESSOPEN"), &librdkafka).is_ok());
+}
+
+#[test]
+fn a_secret_with_the_line_break_of_its_file_is_told() {
+    for (variable, key) in [
+        ("GREGOR__KAFKA__SASL_PASSWORD", "kafka.sasl.password: ends with a line break"),
+        ("GREGOR__KAFKA__SSL_KEY_PASSWORD", "kafka.ssl.key.password: ends with a line break"),
+        ("GREGOR__REDIS__URL", "redis.url: ends with a line break"),
+        ("GREGOR__HOST__ADMIN_TOKEN", "host.admin-token: holds characters that no HTTP header takes"),
+    ] {
+        let value = if variable.contains("URL") { "redis://cache/0\n" } else { "h1dden\n" };
+        let errors = refused(LEAST, &[(variable, value)]);
+        assert!(errors.contains(key), "{errors}");
+        assert!(!errors.contains("h1dden"), "{errors}");
+    }
+    accepted(LEAST, &[("GREGOR__KAFKA__SSL_KEY_PEM", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n")]);
 }
 
 #[test]

@@ -18,8 +18,15 @@ fn redis_is_a_url_and_how_long_to_wait() {
     assert_eq!(config.pipelines[0].stages[0].state.backend, Backend::Redis);
 
     let lines = "url = \"rediss://gregor:p%40ss@cache.example:6380\"\nca = \"tls/ca.pem\"\ntimeout = \"250ms\"";
-    let redis = accepted(&with_redis(lines), &[]).redis.unwrap();
-    assert_eq!(redis.ca, Some(PathBuf::from("/etc/gregor/tls/ca.pem")));
+    let dir = tempfile::tempdir().unwrap();
+    let missing = parse_in(dir.path(), &with_redis(lines)).unwrap_err().to_string();
+    let ca = dir.path().join("tls/ca.pem");
+    let told = format!("gregor.toml:6: redis.ca: names {}, which cannot be read: No such file", ca.display());
+    assert!(missing.starts_with(&told), "{missing}");
+    std::fs::create_dir(dir.path().join("tls")).unwrap();
+    std::fs::write(&ca, "").unwrap();
+    let redis = parse_in(dir.path(), &with_redis(lines)).unwrap().redis.unwrap();
+    assert_eq!(redis.ca, Some(ca));
     assert_eq!(redis.timeout, Duration::from_millis(250));
 
     assert_eq!(accepted(LEAST, &[]).redis, None);

@@ -23,7 +23,7 @@ pub(super) fn find(
 ) -> Result<Option<OnTimer>, Failure> {
     let typed = |index| instance.get_typed_func(&mut *store, index);
     let found = version.on_timer().map(typed).transpose();
-    found.map_err(|error| Failure::NoInstance(format!("its on-timer is not that of wit/v1: {error:#}")))
+    found.map_err(|error| Failure::NoInstance(format!("its on-timer is not that of wit/v1: {error:#}").into()))
 }
 
 impl From<timers::Domain> for Domain {

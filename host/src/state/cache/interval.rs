@@ -74,12 +74,16 @@ impl Cache {
         }
     }
 
+    /// The keys that the interval changed.
+    pub fn changed_keys(&self) -> Vec<String> {
+        self.changed.iter().map(|(key, _)| key.to_string()).collect()
+    }
+
     /// The commit did not happen: back to what stood before the interval.
     ///
     /// # Errors
     /// When the store is to be opened anew.
     pub fn roll_back(&mut self) -> Result<(), StateError> {
-        debug_assert!(self.tracks, "nothing was noted that could be taken back");
         self.undo();
         while let Some((key, previous)) = self.changed.pop() {
             self.put_back(&key, previous);

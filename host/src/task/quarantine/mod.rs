@@ -24,6 +24,7 @@ use super::{Context, Now, Task};
 use crate::record::{Output, Record};
 use crate::redrive::{Failed, Letter};
 use crate::state::{CacheError, Key, Parked, StateError};
+use crate::topics::Topics;
 
 /// How long one turn puts parked ones through before records, other partitions
 /// and commits get theirs.
@@ -64,7 +65,7 @@ struct Turn {
 
 impl Pipeline {
     /// Parks a unit of a record key that is quarantined, untried.
-    pub(super) fn park_behind(&mut self, unit: &Unit<'_>, tried: Tried, now: &Now) -> Settled {
+    pub(super) fn park_behind(&mut self, topics: &Topics, unit: &Unit<'_>, tried: Tried, now: &Now) -> Settled {
         let (plan, stage) = (self.plan.clone(), &self.stages[unit.first()]);
         let (stage, digest) = (stage.plan.clone(), stage.version.digest().to_string());
         let cause = Cause {
@@ -78,24 +79,28 @@ impl Pipeline {
             redriven: tried.redriven,
             at_ms: now.wall_ms,
         };
-        match (self.park(unit, &cause, tried.attempts), unit.timer) {
+        match (self.park(topics, unit, &cause, tried.attempts), unit.timer) {
             (Settled::Done, Some((stage, timer))) => self.leave_out(stage, timer, now),
             (settled, _) => settled,
         }
     }
 
     /// Parks a unit for a cause; one that is parked stays so, for the new one.
-    pub(super) fn park(&mut self, unit: &Unit<'_>, cause: &Cause<'_>, attempts: u32) -> Settled {
+    pub(super) fn park(&mut self, topics: &Topics, unit: &Unit<'_>, cause: &Cause<'_>, attempts: u32) -> Settled {
         let (record, bounds) = (&unit.record, &self.plan.quarantine);
         let bare = Unit { record: Record { headers: &[], ..*record }, ..*unit };
         let value = codec::encode(record, &provenance::dead_letter(&bare, cause));
-        let (bytes, cache) = (value.len() as u64, &mut self.stages[0].cache);
+        // Its entry carries the record's key once more.
+        let (bytes, key_bytes) = (value.len() as u64, record.key.map_or(0, <[u8]>::len) as u64);
+        let entry_limit = self.entry_limit(topics);
+        let cache = &mut self.stages[0].cache;
         let wait = |kind| Settled::Wait { attempts, due: None, kind };
         let (parked, first) = (cache.parked(), !cache.is_quarantined(record.key));
         cache.begin(cause.at_ms, record.key);
         let outcome = match unit.parked {
             Some(entry) => cache.park_again(entry, value, bounds.bytes),
             None if bytes > bounds.bytes => Err(CacheError::ValueTooLarge(bounds.bytes)),
+            None if bytes + key_bytes > entry_limit => Err(CacheError::ValueTooLarge(entry_limit)),
             None if parked.records >= bounds.records || parked.bytes + bytes > bounds.bytes => {
                 Err(CacheError::QuotaExceeded(bounds.bytes))
             }

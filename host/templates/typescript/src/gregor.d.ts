@@ -45,6 +45,12 @@ declare module 'gregor:plugin/types@1.0.0' {
 }
 
 declare module 'gregor:plugin/cache@1.0.0' {
+  /** Thrown by `set` and `increment`. */
+  export type CacheError =
+    | { tag: 'quota-exceeded'; val: number }
+    | { tag: 'value-too-large'; val: number }
+    | { tag: 'invalid-key'; val: string }
+    | { tag: 'not-a-number' };
   /** Keys are 1 to 512 bytes of UTF-8. */
   export function get(key: string): Uint8Array | null;
   /** `ttlMs` null keeps the entry until it is deleted. */

@@ -11,7 +11,19 @@ test('a sighting is told with its number', () => {
 });
 
 test('what is no location is rejected', () => {
-  for (const value of ['', 'null', '{}', '{"patientId": 7}']) {
+  const values = [
+    '',
+    'null',
+    '{}',
+    '{"patientId": 7, "lat": 1, "lon": 2}',
+    '{"patientId": "", "lat": 1, "lon": 2}',
+    '{"patientId": "\\ud800", "lat": 1, "lon": 2}',
+    `{"patientId": "${'é'.repeat(300)}", "lat": 1, "lon": 2}`,
+    '{"patientId": "1", "lat": NaN, "lon": 2}',
+    '{"patientId": "1", "lat": 1, "lon": 1e999}',
+    '{"patientId": "1", "lat": 91, "lon": 2}',
+  ];
+  for (const value of values) {
     assert.throws(() => parse(bytes(value)), { tag: 'reject' });
   }
 });

@@ -20,11 +20,15 @@ use self::sources::Sources;
 use super::build::project_built;
 use super::test::refuse;
 use crate::author::{Built, Project};
+use crate::cli;
 use crate::cli::api::{Api, Failed, printable};
 use crate::config::{self, Config};
+use crate::files::foreign;
 
 /// More than a host may take to compile a version and to hand it over.
 const PATIENCE: Duration = Duration::from_secs(3_600);
+/// Largest component that is sent; a host's own limit is in its configuration.
+const MAX_SIZE: u64 = 1 << 30;
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
@@ -36,8 +40,10 @@ const USAGE: u8 = 2;
 /// the last version.
 ///
 /// A build that fails, a version that is refused and a host that does not answer are told,
-/// and it goes on watching. Files that tools write are no sources: Cargo.lock, and what is
-/// in folders like target and node_modules.
+/// and it goes on watching. It watches every file in the project's folder, also behind links,
+/// but for hidden ones and what tools write: the component, Go's bindings, caches (folders
+/// with a CACHEDIR.TAG, as cargo's target), virtual environments, node_modules (in which
+/// linked packages are watched). Sources outside of the folder are not watched.
 ///
 /// What it shows are whole records: run it where you may see them.
 ///
@@ -54,7 +60,7 @@ pub struct DevArgs {
     #[arg(default_value = ".")]
     dir: PathBuf,
     /// The running host's configuration
-    #[arg(long, short, env = "GREGOR_CONFIG", default_value = "gregor.toml", value_name = "FILE")]
+    #[arg(long, short, env = "GREGOR_CONFIG", default_value = cli::CONFIG, value_parser = cli::config_file(), value_name = "FILE")]
     config: PathBuf,
     /// The plugin that it becomes a version of [default: its own name]
     #[arg(long, value_name = "NAME")]
@@ -98,8 +104,9 @@ pub fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
         end_by_signal()?;
     }
     samples.show("Records as they come out now:")?;
-    let mut sources = Sources::of(&project.dir);
+    let mut sources = Sources::of(&project);
     let first = version(args, &plugin, &api, &samples)?;
+    sources.built();
     if args.once {
         return Ok(first);
     }
@@ -110,6 +117,7 @@ pub fn run(args: &DevArgs) -> anyhow::Result<ExitCode> {
             // Brokers that are away come back: no reason to end.
             refuse(FAILED, &format!("{error:#}"));
         }
+        sources.built();
     }
 }
 
@@ -143,7 +151,8 @@ fn version(args: &DevArgs, plugin: &str, api: &Api, samples: &Samples<'_>) -> an
 }
 
 fn deploy(args: &DevArgs, built: &Built, plugin: &str, api: &Api) -> Result<Swapped, Failed> {
-    let bytes = fs::read(&built.file).with_context(|| format!("cannot read {}", built.file.display()))?;
+    let bytes =
+        foreign::read(&built.file, MAX_SIZE).with_context(|| format!("cannot read {}", built.file.display()))?;
     let query = [("approve", args.approve.to_string())];
     let body = api.post(&format!("/api/v1/plugins/{plugin}"), &query, &bytes, PATIENCE)?;
     Ok(serde_json::from_str(&body).context("the host answers, but not as this version of gregor does")?)

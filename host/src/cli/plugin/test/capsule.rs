@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::api::printable;
 use crate::cli::dead_letter::moment;
+use crate::files::foreign;
 use crate::plugin::{Capsule, Digest, Ending, Engine, Version};
 
 use super::{DIFFERS, MAX_SIZE, REFUSED, TestArgs, USAGE, refuse};
@@ -25,7 +26,7 @@ pub fn run(args: &TestArgs, file: &Path) -> anyhow::Result<ExitCode> {
         let problem = format!("version {digest} of `{plugin}` is not kept here: name its component with --component");
         return Ok(refuse(USAGE, &printable(&problem)));
     };
-    let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = foreign::read(&file, MAX_SIZE).with_context(|| format!("cannot read {}", file.display()))?;
     let engine = Engine::new(1, capsule.memory()).map_err(|error| anyhow::anyhow!("{error:#}"))?;
     let version = match Version::compile(&engine, &capsule.plugin, &bytes, MAX_SIZE) {
         Ok(version) => version,

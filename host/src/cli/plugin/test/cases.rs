@@ -1,21 +1,24 @@
 //! Files of records through a pipeline, and what came out against what was expected.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
 
 use super::super::build::project_built;
+use super::json::Json;
+use super::pipeline::{self, Stages};
 use super::records::{self, Step};
 use super::stand::{Stand, Unfit};
 use super::{DIFFERS, REFUSED, TestArgs, USAGE, line, refuse};
 use crate::author::Project;
 use crate::config::Config;
-use crate::worker;
 
-const PIPELINE: &str = "test";
+/// In place of a file's name: the records come by standard input.
+const STANDARD_INPUT: &str = "-";
+const NO_RECORDS: &str = "name a file of records with --records, or - for standard input";
 const RECORDS: &str = ".records.jsonl";
 const EXPECTED: &str = ".expected.jsonl";
 
@@ -46,11 +49,11 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
             },
         });
     }
-    let (config, pipeline) = match pipeline(args, &mut components)? {
+    let (config, pipeline) = match stages(args, &mut components)? {
         Ok(pipeline) => pipeline,
         Err(problem) => return Ok(refuse(USAGE, &problem)),
     };
-    let mut differ = 0;
+    let mut differ = 0_usize;
     let mut told = Vec::new();
     for case in &cases {
         match through(args, case, config.clone(), &pipeline, &components) {
@@ -66,7 +69,10 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
         }
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&json!({ "cases": told, "differ": differ }))?);
+        let mut document = Json::object();
+        document.set("cases", Json::List(told));
+        document.set("differ", differ);
+        println!("{document:#}");
     }
     Ok(if differ == 0 { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) })
 }
@@ -77,10 +83,10 @@ fn cases(args: &TestArgs, named: &[PathBuf]) -> anyhow::Result<Result<Vec<Case>,
         return Ok(Ok(vec![Case { records: records.clone(), expect: args.expect.clone() }]));
     }
     let [project] = named else {
-        return Ok(Err("name a file of records with --records".to_owned()));
+        return Ok(Err(NO_RECORDS.to_owned()));
     };
     if !project.is_dir() {
-        return Ok(Err("name a file of records with --records".to_owned()));
+        return Ok(Err(NO_RECORDS.to_owned()));
     }
     let folder = project.join("cases");
     let mut cases = Vec::new();
@@ -100,61 +106,19 @@ fn cases(args: &TestArgs, named: &[PathBuf]) -> anyhow::Result<Result<Vec<Case>,
 }
 
 /// The configuration, and which of its pipelines; `components` become its stages'.
-fn pipeline(args: &TestArgs, components: &mut Vec<PathBuf>) -> anyhow::Result<Result<(Config, String), String>> {
-    let Some(file) = &args.config else {
-        let config = written(args, components)?;
-        return Ok(Ok((config, PIPELINE.to_owned())));
-    };
-    let config = crate::cli::load(file)?;
-    let wanted = |name: &str| args.pipeline.as_deref().is_none_or(|wanted| wanted == name);
-    let Some(pipeline) = config.pipelines.iter().find(|pipeline| wanted(&pipeline.name)) else {
-        return Ok(Err(format!(
-            "{} has no pipeline {:?}",
-            file.display(),
-            args.pipeline.as_deref().unwrap_or_default()
-        )));
-    };
-    if components.is_empty() {
-        let file = |plugin: &str| config.plugins.dir.join(format!("{plugin}.wasm"));
-        components.extend(pipeline.stages.iter().map(|stage| file(&stage.plugin)));
-    }
-    if components.len() != pipeline.stages.len() {
-        let (given, stages) = (components.len(), pipeline.stages.len());
-        return Ok(Err(format!("{given} plugins are named, and pipeline {:?} has {stages} stages", pipeline.name)));
-    }
-    let name = pipeline.name.clone();
-    Ok(Ok((config, name)))
-}
-
-/// A configuration with these components for stages, as an author would write it.
-fn written(args: &TestArgs, components: &[PathBuf]) -> anyhow::Result<Config> {
-    let text = |text: &str| toml::Value::from(text).to_string();
-    let topics: Vec<String> = args.topics.iter().map(|topic| text(topic)).collect();
-    let settings: Vec<String> =
-        args.settings.iter().map(|(name, value)| format!("{} = {}", text(name), text(value))).collect();
-    let mut document = format!(
-        "app = \"gregor-test\"\n[kafka]\n\"bootstrap.servers\" = \"localhost:9092\"\n\
-         [[pipeline]]\nname = {}\nsource = \"records\"\nsink = \"output\"\n",
-        text(PIPELINE)
-    );
-    for (name, value) in [("max-out-of-orderness", &args.max_out_of_orderness), ("idle-timeout", &args.idle_timeout)] {
-        if let Some(value) = value {
-            document.push_str(&format!("{name} = {}\n", text(value)));
+fn stages(args: &TestArgs, components: &mut Vec<PathBuf>) -> anyhow::Result<Result<(Config, String), String>> {
+    match &args.config {
+        Some(file) => pipeline::configured(file, args.pipeline.as_deref(), components),
+        None => {
+            let stages = Stages {
+                settings: &args.settings,
+                topics: &args.topics,
+                max_out_of_orderness: args.max_out_of_orderness.as_deref(),
+                idle_timeout: args.idle_timeout.as_deref(),
+            };
+            Ok(Ok((stages.written(components)?, pipeline::NAME.to_owned())))
         }
     }
-    for (index, component) in components.iter().enumerate() {
-        let plugin = component.file_stem().unwrap_or_default().to_string_lossy().replace('_', "-");
-        let twice = components[..index].iter().any(|before| before.file_stem() == component.file_stem());
-        let name = if twice { format!("{plugin}-{}", index + 1) } else { plugin.clone() };
-        document.push_str(&format!(
-            "[[pipeline.stage]]\nname = {}\nplugin = {}\nlog = \"trace\"\ntopics = [{}]\nconfig = {{ {} }}\n",
-            text(&name),
-            text(&plugin),
-            topics.join(", "),
-            settings.join(", "),
-        ));
-    }
-    Ok(Config::parse(&document, "the stages", Path::new("."), [], &worker::check_property)?)
 }
 
 /// Puts a case through, and tells how it went: whether it is as expected, and a document.
@@ -164,11 +128,17 @@ fn through(
     config: Config,
     pipeline: &str,
     components: &[PathBuf],
-) -> anyhow::Result<Result<(bool, Value), String>> {
-    let name = case.records.display();
-    let text = match fs::read_to_string(&case.records) {
+) -> anyhow::Result<Result<(bool, Json), String>> {
+    let (name, bytes) = match case.records == Path::new(STANDARD_INPUT) {
+        true => {
+            let mut bytes = Vec::new();
+            ("standard input".to_owned(), io::stdin().read_to_end(&mut bytes).map(|_| bytes))
+        }
+        false => (case.records.display().to_string(), fs::read(&case.records)),
+    };
+    let text = match decoded(bytes) {
         Ok(text) => text,
-        Err(error) => return Ok(Err(format!("{name} cannot be read: {error}"))),
+        Err(problem) => return Ok(Err(format!("{name} {problem}"))),
     };
     let steps = match records::parse(&text) {
         Ok(steps) => steps,
@@ -177,15 +147,19 @@ fn through(
     let mut stand = Stand::new(config, pipeline, components, args.partitions)?;
     let mut lines = Vec::new();
     for step in &steps {
-        lines.extend(stand.feed(step).with_context(|| name.to_string())?);
+        lines.extend(stand.feed(step).with_context(|| name.clone())?);
     }
     let records = steps.iter().filter(|step| matches!(step, Step::Record(_))).count();
     let failed = lines.iter().filter(|line| line.get("failed").is_some()).count();
     let came_out = format!("{records} records, {} outputs, {failed} failed", lines.len() - failed);
     let document = |same: bool, difference: Option<&str>| {
-        json!({
-            "records": name.to_string(), "lines": lines, "failed": failed, "same": same, "difference": difference,
-        })
+        let mut document = Json::object();
+        document.set("records", &*name);
+        document.set("lines", Json::List(lines.clone()));
+        document.set("failed", failed);
+        document.set("same", same);
+        document.set("difference", difference.map_or_else(Json::null, Json::from));
+        document
     };
     let Some(expect) = case.expect.as_ref() else {
         if !args.json {
@@ -201,11 +175,9 @@ fn through(
         }
         return Ok(Ok((true, document(true, None))));
     }
-    let there = match fs::read_to_string(expect) {
+    let there = match decoded(fs::read(expect)) {
         Ok(text) => text,
-        Err(error) => {
-            return Ok(Err(format!("{} cannot be read ({error}): --update writes what comes out", expect.display())));
-        }
+        Err(problem) => return Ok(Err(format!("{} {problem}; --update writes what comes out", expect.display()))),
     };
     let expected = match line::parse(&there) {
         Ok(expected) => expected,
@@ -222,4 +194,12 @@ fn through(
         }
     }
     Ok(Ok((difference.is_none(), document(difference.is_none(), difference.as_deref()))))
+}
+
+/// What a file of lines has in it.
+fn decoded(bytes: io::Result<Vec<u8>>) -> Result<String, String> {
+    let bytes = bytes.map_err(|error| format!("cannot be read: {error}"))?;
+    String::from_utf8(bytes).map_err(|error| {
+        format!("is not UTF-8 at byte {}: write other bytes as valueBase64", error.utf8_error().valid_up_to())
+    })
 }

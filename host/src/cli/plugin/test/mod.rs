@@ -2,9 +2,12 @@
 
 mod capsule;
 mod cases;
-mod line;
-mod records;
-mod stand;
+mod json;
+pub mod line;
+pub mod pipeline;
+pub mod records;
+pub mod stand;
+mod time;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,8 +17,8 @@ use clap::Args;
 /// As for `gregor plugin check`: a host's own limit is in its configuration.
 const MAX_SIZE: u64 = 1 << 30;
 const DIFFERS: u8 = 1;
-const USAGE: u8 = 2;
-const REFUSED: u8 = 4;
+pub const USAGE: u8 = 2;
+pub const REFUSED: u8 = 4;
 
 /// Put records through plugins as a host would, with no broker, and compare what comes out
 ///
@@ -24,10 +27,16 @@ const REFUSED: u8 = 4;
 /// the plugin's own words, and time is that of the records.
 ///
 /// A file of records has a line for each: `key:value`, or JSON with any of `key`, `value`,
-/// `keyBase64`, `valueBase64`, `timestamp` (milliseconds since the Unix epoch, or
-/// RFC 3339), `headers`, `partition` and `case`, a remark. Records move event time on and
-/// the clock too, `{"advanceTo": TIME}` the clock alone; timers fire as they become due. In a project, every cases/NAME.records.jsonl is put through and compared with
-/// cases/NAME.expected.jsonl.
+/// `keyBase64`, `valueBase64`, `timestamp`, `headers`, `partition` and `case`, a remark. A
+/// `key` or `value` that is text is that text, `null` is null, anything else reaches the
+/// plugin byte for byte as it is written. A time is whole milliseconds since the Unix epoch,
+/// up to 9223372036854775807, -1 being none, or RFC 3339 with any offset, as
+/// 2026-01-01T12:00:00.250+01:00. Records move event time on and the clock too,
+/// `{"advanceTo": TIME}` the clock alone; timers fire as they become due.
+///
+/// In a project, every cases/NAME.records.jsonl is put through and compared with
+/// cases/NAME.expected.jsonl. Numbers compare as they are written: 1.0 is not 1, unless
+/// --tolerance says so.
 ///
 /// Exit codes: 0 as expected; 1 otherwise, or the build failed; 2 usage, or no such file;
 /// 4 a component is refused.
@@ -39,6 +48,7 @@ Examples:
   gregor plugin test key-by.wasm ward-watch --records in.jsonl --expect out.jsonl
   gregor plugin test average-location.wasm --records in.jsonl --max-out-of-orderness 10s
   gregor plugin test --config gregor.toml --pipeline locations --records in.jsonl
+  kcat … | gregor plugin test ward-watch --records -
   gregor plugin test --capsule data/capsules/locations.last-location.locations-3-17.json
   gregor plugin test --capsule FILE --component target/wasm32-wasip2/release/better.wasm
 
@@ -49,7 +59,7 @@ pub struct TestArgs {
     /// The stages: folders of projects, or components [default: the project in this folder]
     #[arg(value_name = "PLUGIN")]
     plugins: Vec<PathBuf>,
-    /// The records [default: the project's cases]
+    /// The records, - for standard input [default: the project's cases]
     #[arg(long, value_name = "FILE")]
     records: Option<PathBuf>,
     /// What is to come out, a line of JSON for each output and failure
@@ -58,9 +68,10 @@ pub struct TestArgs {
     /// Write what comes out to the expected file, in place of comparing
     #[arg(long)]
     update: bool,
-    /// How far two numbers may be apart and still be the same
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
-    tolerance: f64,
+    /// Compare numbers as numbers, which are the same up to so far apart: integers exactly,
+    /// others as doubles [default: as they are written]
+    #[arg(long, value_name = "X")]
+    tolerance: Option<f64>,
     /// A value of the stages' configuration
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
@@ -78,7 +89,7 @@ pub struct TestArgs {
     partitions: i32,
     /// Take stages and limits from a pipeline of this configuration; its components are
     /// those of its plugins' folder, or each PLUGIN in turn
-    #[arg(long, value_name = "FILE", 
+    #[arg(long, value_name = "FILE",
         conflicts_with_all = ["settings", "topics", "max_out_of_orderness", "idle_timeout"])]
     config: Option<PathBuf>,
     /// Which of its pipelines [default: the first]
@@ -109,7 +120,7 @@ pub fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+pub fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
+use super::json;
+use super::time::{self, millis};
 use crate::record::Header;
 
 /// The time of a first record that names none: the beginning of 2026.
 const FIRST_MS: i64 = 1_767_225_600_000;
 /// Between two records that name no time.
 const STEP_MS: i64 = 1_000;
+/// What some editors write in front of UTF-8.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// One line of a file.
 #[derive(Debug, PartialEq)]
@@ -28,116 +31,158 @@ pub struct Given {
     pub line: usize,
     pub case: Option<String>,
     pub partition: Option<i32>,
-    /// Milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch. 0 where a record has none, as in a host.
     pub timestamp: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     pub headers: Vec<Header>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// The fields of a JSON line.
+#[derive(Default)]
 struct Written {
     case: Option<String>,
     partition: Option<i32>,
-    timestamp: Option<Time>,
-    #[serde(default)]
-    key: Value,
-    #[serde(default)]
-    value: Value,
-    key_base64: Option<String>,
-    value_base64: Option<String>,
-    #[serde(default)]
+    timestamp: Option<i64>,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
     headers: BTreeMap<String, Option<String>>,
-    advance_to: Option<Time>,
+    advance_to: Option<i64>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Time {
-    Millis(u64),
-    Text(String),
+/// The lines of a file, one after the other.
+pub struct Lines {
+    /// Lines so far.
+    number: usize,
+    /// The time of the last one that has one.
+    last: i64,
 }
 
 /// Reads a file. A line that begins with `{` is JSON; any other is a key, up to the
-/// first colon, and a value. Empty lines are left out.
+/// first colon, and a value. Empty lines are left out, and so is a byte order mark.
 ///
 /// # Errors
 /// In one line, with the number of the file's line, what is wrong.
 pub fn parse(text: &str) -> Result<Vec<Step>, String> {
-    let mut last = FIRST_MS - STEP_MS;
-    let mut steps = Vec::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let number = index + 1;
-        let step = match line.trim_start().starts_with('{') {
-            true => json(line, number, last + STEP_MS),
-            false => match line.split_once(':') {
-                Some((key, value)) => Ok(plain(key, value, number, last + STEP_MS)),
-                None => Err("is neither key:value nor a JSON object".to_owned()),
-            },
-        }
-        .map_err(|problem| format!("line {number} {problem}"))?;
-        match &step {
-            Step::Record(given) => last = given.timestamp,
-            Step::AdvanceTo(to) => last = last.max(i64::try_from(*to).unwrap_or(last)),
-        }
-        steps.push(step);
+    let mut lines = Lines::new();
+    text.lines().filter_map(|line| lines.read(line).transpose()).collect()
+}
+
+/// `text` without the byte order mark that it may begin with.
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
+}
+
+impl Lines {
+    pub fn new() -> Lines {
+        Lines { number: 0, last: FIRST_MS - STEP_MS }
     }
-    Ok(steps)
+
+    /// The next line, without its end; none of an empty one.
+    ///
+    /// # Errors
+    /// As [`parse`].
+    pub fn read(&mut self, line: &str) -> Result<Option<Step>, String> {
+        self.number += 1;
+        let line = if self.number == 1 { without_mark(line) } else { line };
+        if line.trim().is_empty() {
+            return Ok(None);
+        }
+        let step = step(line, self.number, &mut self.last);
+        step.map(Some).map_err(|problem| format!("line {} {problem}", self.number))
+    }
 }
 
-fn plain(key: &str, value: &str, line: usize, timestamp: i64) -> Step {
-    Step::Record(Given {
-        line,
-        case: None,
-        partition: None,
-        timestamp,
-        key: Some(key.as_bytes().to_vec()),
-        value: Some(value.as_bytes().to_vec()),
-        headers: Vec::new(),
-    })
-}
-
-fn json(text: &str, line: usize, next: i64) -> Result<Step, String> {
-    let written: Written = serde_json::from_str(text).map_err(|error| format!("cannot be understood: {error}"))?;
+/// `last` is the time of the line before, and becomes that of this one.
+fn step(line: &str, number: usize, last: &mut i64) -> Result<Step, String> {
+    if line.starts_with(BYTE_ORDER_MARK) {
+        return Err("begins with a byte order mark, in the midst of the file: take it off".to_owned());
+    }
+    let written = match line.trim_start().starts_with('{') {
+        true => json(line)?,
+        false => plain(line)?,
+    };
     if let Some(to) = written.advance_to {
-        return Ok(Step::AdvanceTo(millis(&to)?));
+        let to = u64::try_from(to).map_err(|_| "has a time before 1970 in `advanceTo`")?;
+        *last = to.cast_signed().max(*last);
+        return Ok(Step::AdvanceTo(to));
     }
-    let timestamp = match &written.timestamp {
-        Some(time) => i64::try_from(millis(time)?).map_err(|_| "has a timestamp past 63 bits")?,
-        None => next,
+    let timestamp = match written.timestamp {
+        Some(time::NONE) => 0,
+        Some(given) => {
+            *last = given;
+            given
+        }
+        None => {
+            *last = last.saturating_add(STEP_MS);
+            *last
+        }
     };
     Ok(Step::Record(Given {
-        line,
+        line: number,
         case: written.case,
         partition: written.partition,
         timestamp,
-        key: bytes(written.key, written.key_base64)?,
-        value: bytes(written.value, written.value_base64)?,
+        key: written.key,
+        value: written.value,
         headers: written.headers.into_iter().map(|(name, value)| (name, value.map(String::into_bytes))).collect(),
     }))
 }
 
-/// Text as it is, anything else as compact JSON, `null` as null.
-fn bytes(value: Value, base64: Option<String>) -> Result<Option<Vec<u8>>, String> {
-    match (value, base64) {
-        (Value::Null, None) => Ok(None),
-        (Value::Null, Some(text)) => STANDARD.decode(text).map(Some).map_err(|error| format!("is no base64: {error}")),
-        (_, Some(_)) => Err("has both text and base64 of the same".to_owned()),
-        (Value::String(text), None) => Ok(Some(text.into_bytes())),
-        (other, None) => Ok(Some(other.to_string().into_bytes())),
+fn plain(line: &str) -> Result<Written, String> {
+    let (key, value) = line.split_once(':').ok_or("is neither key:value nor a JSON object")?;
+    Ok(Written { key: Some(key.as_bytes().to_vec()), value: Some(value.as_bytes().to_vec()), ..Written::default() })
+}
+
+fn json(line: &str) -> Result<Written, String> {
+    let mut written = Written::default();
+    let mut seen = Vec::new();
+    for (name, raw) in json::members(line)? {
+        match name.as_str() {
+            "case" => written.case = read(&name, raw)?,
+            "partition" => written.partition = read(&name, raw)?,
+            "timestamp" => written.timestamp = Some(millis(raw)?),
+            "key" => written.key = bytes(&name, raw)?,
+            "value" => written.value = bytes(&name, raw)?,
+            "keyBase64" => written.key = base64(&name, raw)?,
+            "valueBase64" => written.value = base64(&name, raw)?,
+            "headers" => written.headers = read(&name, raw)?,
+            "advanceTo" => written.advance_to = Some(millis(raw)?),
+            _ => return Err(format!("has the unknown field `{name}`: {FIELDS}")),
+        }
+        let field = name.strip_suffix("Base64").unwrap_or(&name).to_owned();
+        if seen.contains(&field) {
+            return Err(format!("has `{field}` twice"));
+        }
+        seen.push(field);
+    }
+    if written.advance_to.is_some() && seen.len() > 1 {
+        return Err("has other fields beside `advanceTo`".to_owned());
+    }
+    Ok(written)
+}
+
+const FIELDS: &str = "a record has key, value, keyBase64, valueBase64, timestamp, headers, partition and case, or \
+                      advanceTo alone";
+
+/// A field that has one type.
+fn read<T: DeserializeOwned>(name: &str, raw: &str) -> Result<T, String> {
+    serde_json::from_str(raw).map_err(|error| format!("has a `{name}` that cannot be read: {error}"))
+}
+
+/// Text as it is, `null` as null, anything else byte for byte as it is written.
+fn bytes(name: &str, raw: &str) -> Result<Option<Vec<u8>>, String> {
+    match raw.as_bytes().first() {
+        Some(b'n') => Ok(None),
+        Some(b'"') => read::<String>(name, raw).map(|text| Some(text.into_bytes())),
+        _ => Ok(Some(raw.as_bytes().to_vec())),
     }
 }
 
-fn millis(time: &Time) -> Result<u64, String> {
-    match time {
-        Time::Millis(millis) => Ok(*millis),
-        Time::Text(text) => humantime::parse_rfc3339_weak(text)
-            .ok()
-            .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
-            .and_then(|since| u64::try_from(since.as_millis()).ok())
-            .ok_or_else(|| format!("has {text:?} for a time: write milliseconds, or 2026-01-01T12:00:00Z")),
-    }
+fn base64(name: &str, raw: &str) -> Result<Option<Vec<u8>>, String> {
+    let text: Option<String> = read(name, raw)?;
+    text.map(|text| STANDARD.decode(text).map_err(|error| format!("has a `{name}` that is no base64: {error}")))
+        .transpose()
 }
 
 #[cfg(test)]
@@ -163,21 +208,46 @@ mod tests {
         let given = record(
             r#"{"key": null, "value": {"b": 1, "a": [2]}, "timestamp": "2026-01-01T00:00:01Z", "headers": {"h": "x", "n": null}, "partition": 3}"#,
         );
-        assert_eq!((given.key, given.value.unwrap()), (None, br#"{"a":[2],"b":1}"#.to_vec()));
+        assert_eq!((given.key, given.value.unwrap()), (None, br#"{"b": 1, "a": [2]}"#.to_vec()));
         assert_eq!((given.timestamp, given.partition), (FIRST_MS + 1_000, Some(3)));
         assert_eq!(given.headers, [("h".into(), Some(b"x".to_vec())), ("n".into(), None)]);
-        let bytes = record(r#"{"keyBase64": "AP8=", "value": "text"}"#);
+        let bytes = record(r#"{"keyBase64": "AP8=", "value": "te\u0078t"}"#);
         assert_eq!((bytes.key.unwrap(), bytes.value.unwrap()), (vec![0, 255], b"text".to_vec()));
     }
 
     #[test]
+    fn a_value_reaches_the_plugin_byte_for_byte() {
+        for value in [
+            r#"{"price":1.10,"n":1E5,"id":18446744073709551616,"a":2,"a":3}"#,
+            r#"{ "z" : "\ud800\u0041" , "a" : [ ] }"#,
+            "1.10",
+            "true",
+        ] {
+            let given = record(&format!(r#"{{"key": {value}, "value": {value}}}"#));
+            assert_eq!((given.key.unwrap(), given.value.unwrap()), (value.into(), value.into()));
+        }
+    }
+
+    #[test]
     fn records_without_a_time_follow_one_another_by_a_second() {
-        let steps = parse("a:1\n\n{\"timestamp\": 5}\nb:2\n{\"advanceTo\": 9000}\nc:3").unwrap();
+        let steps = parse(
+            "a:1\n\n{\"timestamp\": 5}\nb:2\n{\"timestamp\": -1}\n{\"advanceTo\": 9000}\nc:3\n\
+             {\"timestamp\": 9223372036854775807}\nd:4",
+        )
+        .unwrap();
         let times = steps.iter().map(|step| match step {
             Step::Record(given) => given.timestamp,
             Step::AdvanceTo(to) => -i64::try_from(*to).unwrap(),
         });
-        assert_eq!(times.collect::<Vec<_>>(), [FIRST_MS, 5, 1_005, -9_000, 10_000]);
+        assert_eq!(times.collect::<Vec<_>>(), [FIRST_MS, 5, 1_005, 0, -9_000, 10_000, i64::MAX, i64::MAX]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_taken_off_or_refused() {
+        for text in ["\u{feff}a:1", "\u{feff}{\"key\": \"a\", \"value\": 1}"] {
+            assert_eq!(record(text).key.unwrap(), b"a");
+        }
+        assert!(parse("a:1\n\u{feff}b:2").unwrap_err().starts_with("line 2 begins with a byte order mark"));
     }
 
     #[test]
@@ -185,9 +255,15 @@ mod tests {
         for (text, told) in [
             ("a:1\nnothing", "line 2 is neither"),
             ("{\"kye\": 1}", "unknown field `kye`"),
-            ("{\"value\": \"a\", \"valueBase64\": \"AA==\"}", "both"),
+            ("{\"value\": \"a\", \"valueBase64\": \"AA==\"}", "`value` twice"),
+            ("{\"value\": 1, \"value\": 2}", "`value` twice"),
+            ("{\"value\": \"\\ud800\"}", "`value` that cannot be read"),
             ("{\"timestamp\": \"noon\"}", "\"noon\" for a time"),
+            ("{\"timestamp\": 1.5}", "1.5 for a time"),
+            ("{\"advanceTo\": -1}", "before 1970"),
+            ("{\"advanceTo\": 1, \"key\": \"a\"}", "beside `advanceTo`"),
             ("{\"keyBase64\": \"?\"}", "no base64"),
+            ("{\"key\": 1", "no JSON"),
         ] {
             let problem = parse(text).unwrap_err();
             assert!(problem.contains(told) && problem.starts_with("line "), "{problem}");

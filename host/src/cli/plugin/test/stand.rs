@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
 
+use super::json::Json;
 use super::records::{Given, Step};
 use super::{MAX_SIZE, line};
 use crate::config::{Backend, Config, OnFailure};
+use crate::files::{foreign, private};
 use crate::partitioner;
 use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
 use crate::record::{Output, Record, TopicPartition};
@@ -57,7 +58,7 @@ impl Stand {
     /// # Errors
     /// [`Unfit`] when a component is refused or does not start with its configuration.
     pub fn new(mut config: Config, name: &str, files: &[PathBuf], partitions: i32) -> anyhow::Result<Stand> {
-        let folder = tempfile::Builder::new().prefix("gregor-test-").tempdir()?;
+        let folder = private::folder("gregor-test-")?;
         config.host.data_dir = folder.path().to_owned();
         let pipeline = config.pipelines.iter_mut().find(|pipeline| pipeline.name == name);
         let pipeline = pipeline.with_context(|| format!("there is no pipeline {name:?} in the configuration"))?;
@@ -78,7 +79,7 @@ impl Stand {
             let plugin = &stage.scope.plugin;
             let unfit = |reason| Unfit { file: file.clone(), reason };
             if !versions.contains_key(plugin) {
-                let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                let bytes = foreign::read(file, MAX_SIZE).with_context(|| format!("cannot read {}", file.display()))?;
                 let version = Version::compile(&engine, plugin, &bytes, MAX_SIZE).map_err(unfit)?;
                 versions.insert(plugin.clone(), Arc::new(version));
             }
@@ -87,8 +88,9 @@ impl Stand {
             })?;
         }
         let named = plan.outputs().chain([&plan.source]);
-        let topics: Topics =
-            named.map(|name| Topic { name: name.clone(), partitions, max_batch_bytes: MAX_BATCH_BYTES }).collect();
+        // A letter is shown, not sent: one of any size.
+        let most = |name| if plan.dead_letter.as_ref() == Some(name) { u64::MAX } else { MAX_BATCH_BYTES };
+        let topics: Topics = named.map(|name| Topic::new(name.clone(), partitions, most(name))).collect();
         let context = Context { engine, topics: Arc::new(topics), worker: "test/0".into(), exactly_once: false };
         Ok(Stand { context, plan, versions, partitions, tasks: BTreeMap::new(), now_ms: 0, since: None, folder })
     }
@@ -97,7 +99,7 @@ impl Stand {
     ///
     /// # Errors
     /// When the record or a timer can neither succeed nor fail: no instance can be had for it.
-    pub fn feed(&mut self, step: &Step) -> anyhow::Result<Vec<Value>> {
+    pub fn feed(&mut self, step: &Step) -> anyhow::Result<Vec<Json>> {
         match step {
             Step::AdvanceTo(to) => self.advance(*to).with_context(|| format!("advanceTo {to}")),
             Step::Record(given) => self.record(given).with_context(|| match &given.case {
@@ -107,7 +109,7 @@ impl Stand {
         }
     }
 
-    fn record(&mut self, given: &Given) -> anyhow::Result<Vec<Value>> {
+    fn record(&mut self, given: &Given) -> anyhow::Result<Vec<Json>> {
         let by_key = || given.key.as_ref().map_or(0, |key| partitioner::partition(key, self.partitions));
         let partition = given.partition.unwrap_or_else(by_key);
         if !(0..self.partitions).contains(&partition) {
@@ -120,7 +122,7 @@ impl Stand {
             let memory = plan
                 .stages
                 .iter()
-                .map(|stage| Cache::new(Box::<MemoryStore>::default(), stage.scope.cache, stage.tracks));
+                .map(|stage| Cache::new(Box::<MemoryStore>::default(), stage.scope.cache, stage.origins));
             let id = TopicPartition::new(plan.source.clone(), partition);
             Task::new(id, std::slice::from_ref(plan), &self.versions, Position::at(0), true, vec![memory.collect()])
         });
@@ -145,7 +147,7 @@ impl Stand {
 
     /// Moves the clock to `to`, from one timer of processing time to the next: a host's
     /// clock jumps past none. Event time follows where the pipeline has an idle timeout.
-    fn advance(&mut self, to: u64) -> anyhow::Result<Vec<Value>> {
+    fn advance(&mut self, to: u64) -> anyhow::Result<Vec<Json>> {
         self.since.get_or_insert_with(|| (Instant::now(), to));
         let mut outputs = Vec::new();
         loop {
@@ -172,7 +174,7 @@ impl Stand {
     }
 
     /// `timestamp`: that of the record in work.
-    fn line(&self, output: &Output, timestamp: Option<i64>) -> Value {
+    fn line(&self, output: &Output, timestamp: Option<i64>) -> Json {
         let Output { topic, key, value, headers, .. } = output;
         let is_dead = self.plan.dead_letter.as_ref() == Some(topic);
         let Some(letter) = Letter::read(key.as_deref(), value.as_deref(), headers).filter(|_| is_dead) else {

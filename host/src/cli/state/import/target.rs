@@ -16,6 +16,7 @@ use crate::state::changelog::{self, Changelog, HEADER, Wanted};
 use crate::state::{
     At, Checkpoint, DISK_FOLDER, Disk, Entry, MAX_ENTRIES, Page, Redis, Standing, StateError, StateStore, StoreId,
 };
+use crate::topics::SendBounds;
 use crate::worker::{self, Sender};
 
 /// Bytes of entries that are looked at at once.
@@ -216,7 +217,7 @@ fn to_changelog(chosen: &Chosen, topic: &str, partitions: i32) -> anyhow::Result
         .set("enable.idempotence", "true")
         .set("message.max.bytes", largest.clamp(1_000, 1_000_000_000).to_string())
         .set("batch.size", largest.clamp(1_000, 262_144).to_string())
-        .set("queue.buffering.max.kbytes", "32768")
+        .set("queue.buffering.max.kbytes", SendBounds::queue_kib(2 * largest).to_string())
         .set("delivery.report.only.error", "true");
     client.remove("transactional.id");
     let sender = worker::new_sender(&client).context("the Kafka client")?;
@@ -259,7 +260,8 @@ impl Filling {
                 let header = changelog::encode(Some(&entry), 0);
                 let name = HEADER.to_str()?;
                 let headers = OwnedHeaders::new().insert(Header { key: name, value: Some(&header) });
-                let record = BaseRecord::to(topic).partition(partition).key(key).payload(&entry.value).headers(headers);
+                let record = BaseRecord::with_opaque_to(topic, 0);
+                let record = record.partition(partition).key(key).payload(&entry.value).headers(headers);
                 worker::send(sender, record)?;
                 sender.poll(Duration::ZERO);
                 Ok(sender.context().check()?)

@@ -1,0 +1,178 @@
+//! Why brokers do not let this host in, or a principal at a topic. The client
+//! library tells it in its callbacks alone: a question to brokers only fails for
+//! want of a connection.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use crate::config::Config;
+use crate::error::HostError;
+use crate::foreign::ForeignText;
+use crate::worker;
+
+/// Longest look for the reason, where the brokers give none, and the least.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// Between two looks at what the callbacks were told.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What stands between this host and its brokers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    kind: Kind,
+    /// In the client library's words.
+    reason: ForeignText,
+}
+
+/// The gravest last: the first that is told is not always what it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// The connection closes as where brokers expect another protocol.
+    Protocol,
+    /// The TLS handshake failed.
+    Tls,
+    /// The brokers' certificate is signed by nobody that this host trusts.
+    Authority,
+    /// The brokers' certificate is for another name.
+    Name,
+    /// The brokers refuse the login.
+    Login,
+}
+
+impl Obstacle {
+    /// Asks the brokers for a connection and listens to why there is none, for as
+    /// long as is `left`, but a second at least and three at most.
+    pub fn find(config: &Config, left: Duration) -> Option<Obstacle> {
+        let patience = left.clamp(LEAST_PATIENCE, PATIENCE);
+        let client = worker::base_config(config);
+        let topic = config.pipelines.first().map_or("", |pipeline| pipeline.source.as_str());
+        let obstacle = listen(&client, topic, patience)?;
+        if obstacle.kind != Kind::Authority {
+            return Some(obstacle);
+        }
+        // OpenSSL has one error for both. Without a login: nobody unknown is to hear it.
+        let mut nameless = client.clone();
+        nameless.set("security.protocol", "ssl").set("ssl.endpoint.identification.algorithm", "none");
+        let trusted = listen(&nameless, topic, patience).is_none_or(|other| other.kind < Kind::Tls);
+        Some(Obstacle { kind: if trusted { Kind::Name } else { Kind::Authority }, ..obstacle })
+    }
+
+    /// Whether waiting does not help. A connection may also close because a
+    /// broker is stopping.
+    pub fn is_lasting(&self) -> bool {
+        self.kind != Kind::Protocol
+    }
+
+    pub fn into_error(self, config: &Config) -> HostError {
+        let (servers, reason) = (config.kafka.bootstrap_servers().to_owned(), self.reason);
+        match self.kind {
+            Kind::Login => HostError::Login { servers, reason },
+            Kind::Authority => HostError::Authority { servers, reason },
+            Kind::Name => HostError::CertificateName { servers },
+            Kind::Tls => HostError::Tls { servers, reason },
+            Kind::Protocol => {
+                let protocol = config.kafka.get("security.protocol").unwrap_or("plaintext").to_owned();
+                HostError::Protocol { servers, protocol, reason }
+            }
+        }
+    }
+}
+
+/// Whether an error says that the principal lacks a right.
+pub fn is_denied(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed)
+    )
+}
+
+/// The error that this principal lacks `right` on a topic.
+pub fn denied(config: &Config, role: &'static str, topic: &str, right: &'static str) -> HostError {
+    HostError::Denied {
+        role,
+        topic: topic.to_owned(),
+        right,
+        servers: config.kafka.bootstrap_servers().to_owned(),
+        principal: config.kafka.get("sasl.username").unwrap_or("NAME").to_owned(),
+    }
+}
+
+/// Connects until a broker answers, something lasting stands in the way, every broker
+/// was tried, or time is up.
+fn listen(client: &ClientConfig, topic: &str, patience: Duration) -> Option<Obstacle> {
+    let mut client = client.clone();
+    // Told as a line of the log only, and that as one of little interest.
+    client.set("log.connection.close", "true").set_log_level(RDKafkaLogLevel::Info);
+    let client: BaseConsumer<Listener> = client.create_with_context(Listener::default()).ok()?;
+    let deadline = Instant::now() + patience;
+    loop {
+        let answer = client.fetch_metadata(Some(topic), LOOK);
+        // Serves the callbacks; each call serves some.
+        for _ in 0..64 {
+            drop(client.poll(Duration::ZERO));
+        }
+        let heard = client.context().heard();
+        let lasting = heard.as_ref().is_some_and(Obstacle::is_lasting);
+        let all_down = client.context().all_down.load(Ordering::Relaxed);
+        if answer.is_ok() || lasting || all_down || Instant::now() >= deadline {
+            return heard.filter(|_| answer.is_err());
+        }
+    }
+}
+
+/// Keeps the gravest obstacle that the client library tells of.
+#[derive(Default)]
+struct Listener {
+    gravest: Mutex<Option<Obstacle>>,
+    /// No broker is left to try.
+    all_down: AtomicBool,
+}
+
+impl Listener {
+    fn heard(&self) -> Option<Obstacle> {
+        self.gravest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn hear(&self, kind: Kind, reason: &str) {
+        let mut heard = self.gravest.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.as_ref().is_none_or(|known| known.kind < kind) {
+            *heard = Some(Obstacle { kind, reason: reason.into() });
+        }
+    }
+}
+
+impl ClientContext for Listener {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, line: &str) {
+        if facility == "FAIL" && is_about_protocol(line) {
+            // Without the name of the thread.
+            let reason =
+                line.strip_prefix("[thrd:").and_then(|line| line.split_once("]: ")).map_or(line, |(_, rest)| rest);
+            self.hear(Kind::Protocol, reason);
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(Code::Authentication) => self.hear(Kind::Login, reason),
+            Some(Code::SSL) if reason.contains("certificate verify failed") => self.hear(Kind::Authority, reason),
+            Some(Code::SSL) => self.hear(Kind::Tls, reason),
+            Some(Code::BrokerTransportFailure) if is_about_protocol(reason) => self.hear(Kind::Protocol, reason),
+            Some(Code::AllBrokersDown) => self.all_down.store(true, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+}
+
+impl ConsumerContext for Listener {}
+
+/// Whether the client library suspects that the brokers expect another protocol.
+fn is_about_protocol(text: &str) -> bool {
+    ["security.protocol", "PLAINTEXT broker listener"].iter().any(|sign| text.contains(sign))
+}
