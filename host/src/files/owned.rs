@@ -118,7 +118,7 @@ impl OwnedFolder {
     /// # Errors
     /// When it is there afterwards.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        unlinkat(&*self.fd, name, AtFlags::empty()).map_err(|error| told(&self.path.join(name), &error.into()))
+        unlinkat(&*self.fd, name, AtFlags::empty()).map_err(|error| told(&self.path.join(name), &io::Error::from(error)))
     }
 
     /// The names in it.

@@ -88,7 +88,7 @@ impl CodeFolder {
             return Ok((loaded?, Source::Kept));
         }
         let path = self.compile(digest, bytes)?;
-        let loaded = self.load(&path).map_err(|problem| Refused::NotCompiled { folder: self.dir.clone(), problem })?;
+        let loaded = self.load(&path).map_err(|problem| Refused::NotCompiled { folder: self.folder.path().to_owned(), problem })?;
         Ok((loaded?, Source::Compiled))
     }
 
