@@ -412,7 +412,9 @@ fn native(group: &str, records: u64) -> Result<()> {
 fn native_member(config: &Config, index: usize, records: u64, done: &std::sync::atomic::AtomicU64) -> Result<()> {
     use std::sync::atomic::Ordering::Relaxed;
     let topics: Topics = [Topic::new(SINK, PARTITIONS, 1_048_588)].into_iter().collect();
-    let member: BaseConsumer = worker::member_config(config, index, false).create()?;
+    // One queue for all of its partitions, and no end is looked for.
+    let mut settings = worker::member_config(config, index, 1);
+    let member: BaseConsumer = settings.set("enable.partition.eof", "false").create()?;
     let sender = worker::new_sender(&worker::sender_config(config, index, &topics))?;
     // Shares fixed by hand: a loop this plain would count records twice in a rebalance.
     let mut share = TopicPartitionList::new();

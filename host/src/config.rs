@@ -220,6 +220,12 @@ pub struct Pipeline {
     pub max_future: Duration,
     /// What becomes of a record that is past it. Default: clamp.
     pub future: FutureRecords,
+    /// Largest record that a plugin is given, in bytes of its key, value and
+    /// headers: 1 KiB to 1 GiB. A larger one fails. Default: 64 MiB.
+    pub max_record_bytes: u64,
+    /// Most headers of a record that a plugin is given: 0 to 100,000. A record
+    /// with more fails. Default: 10,000.
+    pub max_headers: usize,
     /// What is parked of a partition at most.
     pub quarantine: Quarantine,
     /// The plugins each record goes through, in order. At least one; names

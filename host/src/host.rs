@@ -113,6 +113,8 @@ impl Host {
             standby: Arc::new(standby),
             redrives: Arc::new(Requests::default()),
             awaited: Arc::default(),
+            instances: worker::Instances::new(config.host.max_instances as usize),
+            ends: Arc::default(),
             unknown_versions: config.plugins.unknown_versions,
             audit: started.audit.clone(),
             facts: Arc::new(Facts::new(&config, &plans, topics.clone())),
@@ -165,6 +167,10 @@ impl Host {
         }
         let (hang_up, stop) = crossbeam_channel::bounded(0);
         host._watch = hang_up;
+        let (ends, views, stopped) = (shared.ends.clone(), shared.views.clone(), stop.clone());
+        let mut asking = worker::base_config(&host.config);
+        asking.set("isolation.level", "read_committed");
+        std::thread::Builder::new().name("ends".into()).spawn(move || ends.follow(&asking, &views, &stopped))?;
         for (plugin, requests) in asked {
             let deployer = Deployer::new(
                 started.clone(),
@@ -194,8 +200,12 @@ impl Host {
         (versions, standings): (Versions, Standings),
         over: Sender<(usize, Result<(), WorkerError>)>,
     ) -> Result<(), HostError> {
-        let bounded = self.shared.bounds.is_some();
-        let member = Member::new(&worker::member_config(&self.config, index, bounded)).map_err(HostError::Client)?;
+        let mut sources: Vec<_> = plans.iter().map(|plan| &plan.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        let partitions = sources.iter().filter_map(|source| topics.get(source)).map(|topic| topic.partitions as usize);
+        let settings = worker::member_config(&self.config, index, partitions.sum());
+        let member = Member::new(&settings).map_err(HostError::Client)?;
         let sending = worker::sender_config(&self.config, index, topics);
         let sender = worker::new_sender(&sending).map_err(HostError::Client)?;
         let exactly_once = self.config.delivery.guarantee == Guarantee::ExactlyOnce;

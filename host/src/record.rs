@@ -43,6 +43,15 @@ pub struct Record<'a> {
     pub headers: &'a [Header],
 }
 
+impl Record<'_> {
+    /// Bytes of key, value and headers.
+    pub fn bytes(&self) -> u64 {
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len)).sum();
+        (self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + headers) as u64
+    }
+}
+
 /// A record that outlives the client library's buffer: one that waits to be tried again.
 #[derive(Clone, Debug)]
 pub struct OwnedRecord {

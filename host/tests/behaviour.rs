@@ -61,6 +61,8 @@ mod growth_of_hosts;
 mod growth_of_topics;
 #[path = "behaviour/hostile.rs"]
 mod hostile;
+#[path = "behaviour/hostile_batches.rs"]
+mod hostile_batches;
 #[path = "behaviour/hostile_connections.rs"]
 mod hostile_connections;
 #[path = "behaviour/hostile_edges.rs"]
@@ -77,6 +79,8 @@ mod kafka_tools;
 mod keyvalue;
 #[path = "behaviour/kills.rs"]
 mod kills;
+#[path = "behaviour/lag.rs"]
+mod lag;
 #[path = "behaviour/languages.rs"]
 mod languages;
 #[path = "behaviour/large_state.rs"]
@@ -141,6 +145,8 @@ mod terminal;
 mod timer_failures;
 #[path = "behaviour/timers.rs"]
 mod timers;
+#[path = "behaviour/turns.rs"]
+mod turns;
 #[path = "behaviour/versions.rs"]
 mod versions;
 #[path = "behaviour/windows.rs"]

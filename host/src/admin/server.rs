@@ -46,7 +46,7 @@ use tokio::net::TcpListener;
 
 use self::names::Names;
 use super::listener::{self, Bounds};
-use super::{Health, Metrics, Views};
+use super::{Health, Metrics, Views, views};
 use crate::config::Secret;
 use crate::state::Copies;
 pub use documents::PluginStatus;
@@ -179,7 +179,7 @@ async fn healthz(State(status): State<Arc<Status>>) -> (StatusCode, &'static str
 }
 
 async fn readyz(State(status): State<Arc<Status>>) -> (StatusCode, String) {
-    match status.health.ready(now_ms()) {
+    match status.health.ready(now_ms()).and_then(|()| views::served(&status.views)) {
         Ok(()) => {
             (StatusCode::OK, status.health.waiting().map_or("ready\n".to_owned(), |why| format!("ready\n{why}\n")))
         }

@@ -2,11 +2,10 @@
 
 use std::time::Instant;
 
-use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::producer::Producer;
 
 use super::refusal::trace;
-use super::steps::{Unsent, classify, flush, offsets_of, send_changes};
+use super::steps::{Unsent, classify, flush, leave_uncommitted, offsets_of, send_changes};
 use super::{Committed, Committer, Parties, Phase, STORE, crash};
 use crate::error::WorkerError;
 use crate::state::StateError;
@@ -79,8 +78,11 @@ impl Committer {
         }
         crash::point("state-prepared");
         let settled: Vec<&Task> = tasks.iter().map(|task| &***task).collect();
-        let committed = match member.commit(&offsets_of(&settled)?, CommitMode::Sync) {
-            Ok(()) => Committed::Done,
+        let committed = match worker::commit(member, &offsets_of(&settled)?) {
+            Ok(failed) => {
+                leave_uncommitted(&mut tasks, &failed);
+                if tasks.is_empty() { Committed::Refused } else { Committed::Done }
+            }
             Err(error) => classify(error)?,
         };
         if committed != Committed::Pending {

@@ -13,7 +13,7 @@ use crate::origin::{Kind, Origin};
 use crate::repeated::Repeated;
 use crate::state::{StateError, changelog};
 use crate::task::Task;
-use crate::worker::{self, Sender, Sent};
+use crate::worker::{self, Sender, Sent, Uncommitted};
 
 /// How long one try to flush may hold the worker before it polls again.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
@@ -100,6 +100,24 @@ pub(super) fn flush(sender: &Sender) -> bool {
             return false;
         }
     }
+}
+
+/// Takes the tasks whose offsets are not committed out of `tasks`: the others go
+/// on. Their next commit has it all.
+pub(super) fn leave_uncommitted(tasks: &mut Vec<&mut &mut Task>, failed: &[Uncommitted]) {
+    for (id, code) in failed {
+        let Some(task) = tasks.iter_mut().find(|task| task.id == *id) else { continue };
+        if task.left_uncommitted() {
+            tracing::error!(
+                partition = %id, position = task.position().next, %code,
+                "the offset of {id} is not committed, those of other partitions are. Where its topic was deleted, \
+                 create it again or take its pipeline out of the configuration"
+            );
+        }
+        // Further records join its next commit.
+        task.send_again();
+    }
+    tasks.retain(|task| !failed.iter().any(|(id, _)| *id == task.id));
 }
 
 /// Fatal, refused, or to be tried again.

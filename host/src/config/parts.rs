@@ -14,6 +14,8 @@ use super::{
     kafka, machine, risk,
 };
 
+/// More the client library does not hand out.
+const MAX_HEADERS: usize = 100_000;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -146,6 +148,8 @@ fn pipeline(r: &mut Reader<'_>, before: &[Pipeline]) -> Pipeline {
         idle_timeout: r.get("idle-timeout", duration(ms(100)..=DAY)),
         max_future: r.get("max-future", duration(Duration::ZERO..=YEAR)).unwrap_or(s(600)),
         future: r.get("future", choice(FUTURES)).unwrap_or(FutureRecords::Clamp),
+        max_record_bytes: r.get("max-record-bytes", size(KIB..=GIB)).unwrap_or(64 * MIB),
+        max_headers: r.get("max-headers", whole(0..=MAX_HEADERS)).unwrap_or(10_000),
         quarantine: r.table("quarantine", quarantine),
         stages,
         source,

@@ -39,6 +39,13 @@ pub enum Failure {
     Overrun(Overrun),
     #[error("the writes of the call make the host keep {bytes} bytes, the limit is {limit} (`call-memory`)")]
     CallMemory { bytes: u64, limit: u64 },
+    #[error("a record of {bytes} bytes is more than its pipeline takes (`max-record-bytes` = {limit})")]
+    RecordTooLarge { bytes: u64, limit: u64 },
+    #[error("a record with {count} headers has more than its pipeline takes (`max-headers` = {limit})")]
+    TooManyHeaders { count: usize, limit: usize },
+    /// There are more instances than the pool has slots for.
+    #[error("no instance is free: raise `host.max-instances`, or start another host")]
+    PoolFull,
     #[error("an output's {0}")]
     InvalidOutput(&'static str),
     #[error("an output names a topic that the stage's `topics` does not grant")]
@@ -74,6 +81,10 @@ pub enum Failure {
 }
 
 impl Failure {
+    pub const RECORD_TOO_LARGE: &'static str = "record-too-large";
+    pub const TOO_MANY_HEADERS: &'static str = "too-many-headers";
+    pub const NO_FREE_INSTANCE: &'static str = "no-free-instance";
+
     /// A short name for metrics and dead letters.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -89,6 +100,9 @@ impl Failure {
             Failure::OutputBytes { .. } => "output-bytes-limit",
             Failure::HostCall(_) | Failure::Overrun(_) => "host-call-limit",
             Failure::CallMemory { .. } => "call-memory-limit",
+            Failure::RecordTooLarge { .. } => Failure::RECORD_TOO_LARGE,
+            Failure::TooManyHeaders { .. } => Failure::TOO_MANY_HEADERS,
+            Failure::PoolFull => Failure::NO_FREE_INSTANCE,
             Failure::InvalidOutput(_) => "invalid-output",
             Failure::TopicNotGranted => "topic-not-granted",
             Failure::NoSink => "no-sink",

@@ -103,7 +103,7 @@ impl Instance {
     /// Instantiates `version` and, where it exports `lifecycle`, calls `init`.
     ///
     /// # Errors
-    /// [`Failure::NoInstance`] when the pool is full or `init` refuses; what
+    /// [`Failure::PoolFull`]; [`Failure::NoInstance`] when `init` refuses; what
     /// ended the call when a start function or `init` traps or takes too long.
     pub fn new(engine: &Engine, version: &Version, scope: &Arc<Scope>) -> Result<Instance, Failure> {
         Instance::started_at(engine, version, scope, wall_ms())
@@ -140,7 +140,8 @@ impl Instance {
         store.set_epoch_deadline(Engine::ticks(scope.limits.timeout));
         let (instance, exports) =
             version.instantiate(&mut store).map_err(|error| match failure_of(&error, store.data()) {
-                // No trap: the pool is full, or the module is larger than its slot.
+                _ if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() => Failure::PoolFull,
+                // No trap: the module is larger than its slot.
                 Failure::Trap(_) if error.downcast_ref::<Trap>().is_none() => {
                     Failure::NoInstance(ForeignText::of_error(&error))
                 }

@@ -72,7 +72,7 @@ impl Task {
     /// The versions in force go on with the state of `before`: at once, where
     /// they do not migrate it first.
     fn succeed(&mut self, before: &Recorded) {
-        let (mut next, mut unmigrated) = (Recorded::default(), None);
+        let (mut next, mut unmigrated) = (before.without_versions(), None);
         for stage in self.stages() {
             let plugin = &stage.plan.scope.plugin;
             let Some(running) = self.succession.running.of(plugin) else { continue };
@@ -167,7 +167,7 @@ impl Task {
             Failure::State(error @ (StateError::Damaged(_) | StateError::Refused(_) | StateError::Fenced)) => {
                 self.break_off(error.clone());
             }
-            Failure::State(_) | Failure::NoInstance(_) => {
+            Failure::State(_) | Failure::NoInstance(_) | Failure::PoolFull => {
                 tracing::warn!(partition = %self.id, stage, "the state is not migrated yet: {failure}; trying again");
                 self.succession.unmigrated = Some(Unmigrated::At(now.instant + HOST_BACKOFF));
             }

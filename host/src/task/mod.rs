@@ -20,6 +20,7 @@ mod stage;
 mod stamps;
 mod tally;
 mod timers;
+mod trouble;
 mod unit;
 mod view;
 
@@ -41,7 +42,8 @@ pub use position::Position;
 pub use progress::Progress;
 pub use refusals::Refusal;
 pub use tally::{BUCKETS, CallTimes, Tally};
-pub use view::{PartitionState, StageView, View};
+pub use trouble::Trouble;
+pub use view::{PartitionEnd, PartitionState, StageView, View};
 
 use crate::plugin::{Engine, Failure, Version};
 use crate::record::TopicPartition;
@@ -89,6 +91,14 @@ pub struct Task {
     release_next: usize,
     /// The client has read the partition to its end.
     at_end: bool,
+    /// Below there the partition holds nothing that was not processed.
+    read_to: i64,
+    /// Why its records cannot be read.
+    trouble: Option<Trouble>,
+    /// The group did not take its offset with the last commit.
+    uncommitted: bool,
+    /// So many headers of the record in work were left out: they are too many.
+    left_out: usize,
     succession: Succession,
     stamps: Stamps,
     /// Someone has paused its partition.
@@ -156,6 +166,10 @@ impl Task {
             redriving: Redriving::default(),
             release_next: 0,
             at_end: false,
+            read_to: 0,
+            trouble: None,
+            uncommitted: false,
+            left_out: 0,
             succession: Succession::default(),
             stamps,
             paused: false,
@@ -209,7 +223,7 @@ impl Task {
 
     /// Whether its partition is to be paused.
     pub fn waits(&self) -> bool {
-        self.waiting.is_some() || self.is_unmigrated() || self.paused
+        self.waiting.is_some() || self.is_unmigrated() || self.paused || self.is_unreadable()
     }
 
     pub fn is_paused(&self) -> bool {
@@ -304,7 +318,7 @@ impl Task {
 
     /// The group has committed the position.
     pub fn finish(&mut self) {
-        (self.committed, self.pinned) = (self.position, true);
+        (self.committed, self.pinned, self.uncommitted) = (self.position, true, false);
         self.stamps.finish();
         (self.stalls, self.sent) = (0, false);
         self.finish_refusals();
@@ -318,7 +332,7 @@ impl Task {
     pub fn roll_back(&mut self) {
         self.position = self.committed;
         self.waiting = None;
-        (self.rewound, self.at_end, self.sent) = (true, false, false);
+        (self.rewound, self.at_end, self.read_to, self.sent) = (true, false, 0, false);
         self.redriving.roll_back();
         let failed = self.stages_mut().filter_map(|stage| stage.cache.roll_back().err()).last();
         for pipeline in &mut self.pipelines {

@@ -10,6 +10,8 @@ use crate::plugin::Digest;
 
 /// What begins the word of the metadata that names versions.
 const VERSIONS: &str = "v=";
+/// What begins the word that says how many partitions the topic had when the group began.
+const BEGUN: &str = "of=";
 
 /// A version in the order of those of its plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,9 +22,15 @@ pub struct Ran {
     pub returns: u64,
 }
 
-/// The version of each plugin that a partition's records went through last.
+/// What a committed offset says besides the position: the version of each plugin
+/// that a partition's records went through last, and what the group began with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recorded(BTreeMap<String, Ran>);
+pub struct Recorded {
+    versions: BTreeMap<String, Ran>,
+    /// How many partitions the topic had when the group began with this one, where
+    /// its pipelines start at the end: those that came later start at their beginning.
+    begun_of: Option<i32>,
+}
 
 impl Recorded {
     /// From a committed offset's metadata; what is not ours says nothing.
@@ -34,25 +42,46 @@ impl Recorded {
             let digest = Digest::try_from(digest.to_owned()).ok()?;
             Some((plugin.to_owned(), Ran { digest, returns: returns.parse().ok()? }))
         };
-        Recorded(named.split(',').filter_map(ran).collect())
+        let begun_of = position::words(metadata).find_map(|word| word.strip_prefix(BEGUN)?.parse().ok());
+        Recorded { versions: named.split(',').filter_map(ran).collect(), begun_of }
     }
 
-    /// The word of the metadata: none where nothing is recorded.
+    /// Of a partition that the group begins with, of a topic with so many partitions.
+    pub fn begun_of(partitions: i32) -> Recorded {
+        Recorded { begun_of: Some(partitions), ..Recorded::default() }
+    }
+
+    /// The same, without versions.
+    pub fn without_versions(&self) -> Recorded {
+        Recorded { begun_of: self.begun_of, ..Recorded::default() }
+    }
+
+    /// Whether `partition` came to the topic after the group had begun with this one.
+    pub fn began_before(&self, partition: i32) -> bool {
+        self.begun_of.is_some_and(|partitions| partitions <= partition)
+    }
+
+    /// The words of the metadata: none where nothing is recorded.
     pub fn word(&self) -> Option<String> {
-        let named = self.0.iter().map(|(plugin, ran)| match ran.returns {
+        let named = self.versions.iter().map(|(plugin, ran)| match ran.returns {
             0 => format!("{plugin}:{}", ran.digest),
             returns => format!("{plugin}:{}/{returns}", ran.digest),
         });
         let named: Vec<String> = named.collect();
-        (!named.is_empty()).then(|| format!("{VERSIONS}{}", named.join(",")))
+        let versions = (!named.is_empty()).then(|| format!("{VERSIONS}{}", named.join(",")));
+        match (self.begun_of, versions) {
+            (Some(partitions), Some(versions)) => Some(format!("{BEGUN}{partitions} {versions}")),
+            (Some(partitions), None) => Some(format!("{BEGUN}{partitions}")),
+            (None, versions) => versions,
+        }
     }
 
     pub fn of(&self, plugin: &str) -> Option<Ran> {
-        self.0.get(plugin).copied()
+        self.versions.get(plugin).copied()
     }
 
     pub fn set(&mut self, plugin: &str, ran: Ran) {
-        self.0.insert(plugin.to_owned(), ran);
+        self.versions.insert(plugin.to_owned(), ran);
     }
 }
 
@@ -98,6 +127,20 @@ mod tests {
             assert_eq!(Recorded::committed(&metadata), recorded);
         }
         assert_eq!(recorded.of("last-location"), Some(ran("b", 3)));
+    }
+
+    #[test]
+    fn a_partition_that_came_after_the_group_began_is_known() {
+        let begun = Recorded::begun_of(6);
+        let mut with_versions = begun.clone();
+        with_versions.set("p", ran("a", 0));
+        for recorded in [begun, with_versions] {
+            let metadata = format!("gregor1 {}", recorded.word().unwrap());
+            let read = Recorded::committed(&metadata);
+            assert_eq!(read, recorded, "{metadata}");
+            assert!(read.began_before(6) && !read.began_before(5));
+        }
+        assert!(!Recorded::default().began_before(9), "nothing is known of it");
     }
 
     #[test]

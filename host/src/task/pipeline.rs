@@ -159,7 +159,7 @@ impl Pipeline {
         now: &mut Now,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Failed> {
-        if let (None, Some(failure)) = (unit.timer, self.future(unit.record.timestamp, now.wall_ms)) {
+        if let Err(failure) = self.admit(unit, now.wall_ms) {
             self.stages[0].forget_call();
             return Err(Failed { stage: 0, failure });
         }
@@ -175,6 +175,22 @@ impl Pipeline {
             outputs.truncate(before);
         }
         outcome
+    }
+
+    /// Whether the pipeline takes a record of that size and time; a timer comes with none.
+    fn admit(&self, unit: &Unit<'_>, now_ms: u64) -> Result<(), Failure> {
+        if unit.timer.is_some() {
+            return Ok(());
+        }
+        let Plan { max_record_bytes, max_headers, .. } = *self.plan;
+        let (bytes, count) = (unit.record.bytes(), unit.record.headers.len().max(unit.left_out));
+        if bytes > max_record_bytes {
+            return Err(Failure::RecordTooLarge { bytes, limit: max_record_bytes });
+        }
+        if count > max_headers {
+            return Err(Failure::TooManyHeaders { count, limit: max_headers });
+        }
+        self.future(unit.record.timestamp, now_ms).map_or(Ok(()), Err)
     }
 
     fn through_stages(
@@ -258,7 +274,7 @@ impl Pipeline {
         }
         // Not the record's fault: no policy may cost it.
         match failure {
-            Failure::NoInstance(_) | Failure::State(_) => {
+            Failure::NoInstance(_) | Failure::PoolFull | Failure::State(_) => {
                 return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };
             }
             Failure::TopicUnavailable { .. } => {
@@ -331,6 +347,10 @@ fn reason(failure: &Failure, refused: Option<(Soft, u64)>) -> String {
 /// One line for an operator: position, kind and limits, never what the record
 /// holds or what a timer is called.
 fn tell(stage: &StagePlan, unit: &Unit<'_>, failure: &Failure, refused: Option<(Soft, u64)>, attempts: u32) {
+    if matches!(failure, Failure::PoolFull) {
+        // Told once for all of a host's partitions, when they are assigned.
+        return;
+    }
     let (scope, record) = (&stage.scope, &unit.record);
     let mut suppressed = None;
     if let Failure::NoInstance(_) | Failure::State(_) | Failure::TopicUnavailable { .. } = failure {

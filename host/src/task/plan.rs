@@ -32,6 +32,10 @@ pub struct Plan {
     pub max_future: u64,
     /// What becomes of a record that is past it.
     pub future: config::FutureRecords,
+    /// Largest record that its plugins are given, in bytes of key, value and headers.
+    pub max_record_bytes: u64,
+    /// Most headers of such a record.
+    pub max_headers: usize,
     /// What one task parks at most.
     pub quarantine: config::Quarantine,
     /// A short name of the host, for offsets' metadata.
@@ -75,6 +79,8 @@ impl Plan {
             idle_timeout: pipeline.idle_timeout,
             max_future: u64::try_from(pipeline.max_future.as_millis()).unwrap_or(u64::MAX),
             future: pipeline.future,
+            max_record_bytes: pipeline.max_record_bytes,
+            max_headers: pipeline.max_headers,
             quarantine: pipeline.quarantine,
             host: noted::tag(&[&config.host.id]),
             stages: pipeline

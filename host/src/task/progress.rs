@@ -7,6 +7,7 @@ use super::position::Begun;
 use super::timers;
 use super::unit::Unit;
 use super::{Context, Now, Task};
+use crate::plugin::Failure;
 use crate::record::{Output, OwnedRecord, Record};
 use crate::state::Timer;
 
@@ -45,7 +46,19 @@ impl Task {
         now: &mut Now,
         outputs: &mut Vec<Output>,
     ) -> Progress {
+        self.is_read();
         self.settle(context, record, now, (self.position.done_with(record.offset), 0, None), outputs)
+    }
+
+    /// The most headers that some pipeline takes.
+    pub fn most_headers(&self) -> usize {
+        self.pipelines.iter().map(|pipeline| pipeline.plan.max_headers).max().unwrap_or(0)
+    }
+
+    /// Of the record that is processed next: how many headers were left out of it,
+    /// as they are more than [`Task::most_headers`].
+    pub fn leave_out_headers(&mut self, count: Option<usize>) {
+        self.left_out = count.unwrap_or(0);
     }
 
     /// Tries what waits again if it is due.
@@ -82,7 +95,8 @@ impl Task {
             let mut progress = self.fire_pipeline(context, index, record.offset, failed.take(), now, outputs);
             if progress == Progress::Done {
                 let tried = Tried { attempts, ..Tried::default() };
-                match self.pipelines[index].settle(context, &Unit::of(record), now, tried, outputs) {
+                let unit = Unit { left_out: self.left_out, ..Unit::of(record) };
+                match self.pipelines[index].settle(context, &unit, now, tried, outputs) {
                     Settled::Done => self.pipelines[index].count_future(record, now.wall_ms),
                     Settled::Broken(error) => {
                         self.broken = Some(error);
@@ -100,7 +114,7 @@ impl Task {
                 if index > 0 {
                     self.position.begun = Some(Begun { offset: record.offset, pipelines: index });
                 }
-                if let Some(waiting) = &mut self.waiting {
+                if let Some(waiting) = self.waiting.as_mut().filter(|waiting| !is_refused(waiting.kind)) {
                     waiting.record = Some(OwnedRecord::of(record));
                 }
                 return Progress::Waits;
@@ -115,4 +129,10 @@ impl Task {
             false => Progress::Done,
         }
     }
+}
+
+/// Whether the record is larger than its pipeline takes: it is fetched again where
+/// it is to be tried again, and not kept.
+fn is_refused(kind: Option<&'static str>) -> bool {
+    matches!(kind, Some(Failure::RECORD_TOO_LARGE | Failure::TOO_MANY_HEADERS))
 }

@@ -103,13 +103,13 @@ impl Task {
     }
 
     /// Whether [`Task::fire`] has something to do. Moves the event time of a
-    /// partition that is at its end and idle, where it `may_idle`.
-    pub fn has_due(&mut self, now: &Now, may_idle: bool) -> bool {
+    /// partition that is at its end and idle.
+    pub fn has_due(&mut self, now: &Now) -> bool {
         if self.waits() || self.broken().is_some() {
             self.held_back();
             return false;
         }
-        let at_end = self.at_end && may_idle;
+        let at_end = self.at_end;
         self.pipelines.iter_mut().any(|pipeline| {
             match at_end {
                 true => pipeline.time.idle(now.instant),
@@ -179,10 +179,11 @@ impl Task {
         self.at_end = false;
     }
 
-    /// The partition holds no record that was not processed, as far as the
-    /// client knows.
-    pub fn reached_end(&mut self) {
-        self.at_end = true;
+    /// Below `offset` the partition holds no record that was not processed, and
+    /// for now none at it and after it.
+    pub fn reached_end(&mut self, offset: i64) {
+        self.is_read();
+        (self.at_end, self.read_to) = (true, offset);
     }
 
     /// A record of the source moves event time on.

@@ -15,6 +15,8 @@ pub struct Unit<'a> {
     /// record that scheduled it, and the offset of the record that comes next.
     pub record: Record<'a>,
     pub timer: Option<(usize, &'a Timer)>,
+    /// How many headers the record has, where they are left out: too many.
+    pub left_out: usize,
     /// The entry that it is parked under, where it comes from there.
     pub parked: Option<&'a str>,
     /// It is a dead letter that is redriven.
@@ -23,7 +25,7 @@ pub struct Unit<'a> {
 
 impl<'a> Unit<'a> {
     pub fn of(record: &Record<'a>) -> Unit<'a> {
-        Unit { record: *record, timer: None, parked: None, redriven: false }
+        Unit { record: *record, timer: None, left_out: 0, parked: None, redriven: false }
     }
 
     /// A timer of the stage with this index.
@@ -37,7 +39,7 @@ impl<'a> Unit<'a> {
             value: None,
             headers: &[],
         };
-        Unit { record, timer: Some((stage, timer)), parked: None, redriven: false }
+        Unit { record, timer: Some((stage, timer)), left_out: 0, parked: None, redriven: false }
     }
 
     /// The stage that it begins at.

@@ -5,11 +5,21 @@ use serde::Serialize;
 
 use super::stage::Stage;
 use super::{Task, Waiting};
+use crate::plugin::Failure;
+
+/// Where a partition ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionEnd {
+    /// As far as this group may read: up to the first open transaction.
+    pub stable: i64,
+    /// All there is.
+    pub high: i64,
+}
 
 /// ```text
 ///  assigned                                    a record waits
-///  ─▶ waiting-for-version ─▶ restoring ─▶ running ◀──────────────▶ retrying, held
-///                             ▲ ▼           │ ▲
+///  ─▶ waiting-for-version ─▶ restoring ─▶ running ◀──────────────▶ retrying, held,
+///                             ▲ ▼           │ ▲                    waiting-for-instance, unreadable
 ///                         state-mismatch    │ └─▶ no-progress: commits are taken back
 ///                       bounded end reached │
 ///                                           ▼
@@ -33,6 +43,10 @@ pub enum PartitionState {
     Retrying,
     /// A record or a timer failed for good; the partition waits for a new version.
     Held,
+    /// The host has fewer instances than its partitions need, and none is free.
+    WaitingForInstance,
+    /// Its records cannot be read; it is tried again.
+    Unreadable,
     /// Its work was taken back several times in turn, and nothing was committed
     /// in between.
     NoProgress,
@@ -41,7 +55,7 @@ pub enum PartitionState {
 }
 
 impl PartitionState {
-    pub const ALL: [PartitionState; 9] = [
+    pub const ALL: [PartitionState; 11] = [
         PartitionState::WaitingForVersion,
         PartitionState::Restoring,
         PartitionState::StateMismatch,
@@ -49,6 +63,8 @@ impl PartitionState {
         PartitionState::Paused,
         PartitionState::Retrying,
         PartitionState::Held,
+        PartitionState::WaitingForInstance,
+        PartitionState::Unreadable,
         PartitionState::NoProgress,
         PartitionState::Finished,
     ];
@@ -62,6 +78,8 @@ impl PartitionState {
             PartitionState::Paused => "paused",
             PartitionState::Retrying => "retrying",
             PartitionState::Held => "held",
+            PartitionState::WaitingForInstance => "waiting-for-instance",
+            PartitionState::Unreadable => "unreadable",
             PartitionState::NoProgress => "no-progress",
             PartitionState::Finished => "finished",
         }
@@ -90,8 +108,15 @@ pub struct View {
     /// Offset of the next record.
     pub position: i64,
     pub committed: Option<i64>,
-    /// The partition's end, where the client has learnt it.
+    /// The partition's end, where it is known: as far as this group may read.
     pub end: Option<i64>,
+    /// Offsets behind an open transaction, where the partition is processed up to
+    /// it: nobody may read them before it ends.
+    pub open_transaction: Option<i64>,
+    /// Up to where the client has read, and found nothing after what is processed:
+    /// transaction markers take offsets.
+    #[serde(skip)]
+    pub read_to: i64,
     /// Restoring: changelog records still to read, where known.
     pub remaining: Option<i64>,
     pub stages: Vec<StageView>,
@@ -101,9 +126,17 @@ pub struct View {
 }
 
 impl View {
-    /// Records between the position and the end.
+    /// Offsets between the position and the end: 0 where nothing is left that this
+    /// group may read.
     pub fn lag(&self) -> Option<i64> {
-        self.end.map(|end| (end - self.position).max(0))
+        self.end.map(|end| (end - self.read_to.max(self.position)).max(0))
+    }
+
+    /// Where the partition ends, as the client or the brokers say.
+    pub fn set_end(&mut self, end: Option<PartitionEnd>) {
+        self.end = end.map(|end| end.stable);
+        let behind = end.filter(|end| self.read_to.max(self.position) >= end.stable && end.high > end.stable);
+        self.open_transaction = behind.map(|end| end.high - end.stable);
     }
 }
 
@@ -113,11 +146,15 @@ impl Task {
         let stalled = self.stalled_by();
         let (state, failure) = match (self.migration_waits(), &self.waiting) {
             _ if self.is_paused() => (PartitionState::Paused, None),
+            _ if self.trouble.is_some() => (PartitionState::Unreadable, self.trouble.map(|trouble| trouble.kind)),
             _ if stalled.is_some() => (PartitionState::NoProgress, stalled),
             (Some(true), _) => (PartitionState::Retrying, Some("migration")),
             (Some(false), _) => (PartitionState::Held, Some("migration")),
             // More timers are due than one turn fires.
             (None, None | Some(Waiting { kind: None, .. })) => (PartitionState::Running, None),
+            (None, Some(Waiting { due: Some(_), kind: kind @ Some(Failure::NO_FREE_INSTANCE), .. })) => {
+                (PartitionState::WaitingForInstance, *kind)
+            }
             (None, Some(Waiting { due: Some(_), kind, .. })) => (PartitionState::Retrying, *kind),
             (None, Some(Waiting { kind, .. })) => (PartitionState::Held, *kind),
         };
@@ -132,6 +169,8 @@ impl Task {
             committed: self.pinned.then_some(self.committed.next),
             remaining: None,
             end: None,
+            open_transaction: None,
+            read_to: self.read_to.max(self.position.next),
             stages: stages.collect(),
             releasing: self.is_releasing(),
         }

@@ -74,8 +74,8 @@ impl Worker {
         let position = |id: TopicPartition| match committed.get(&id) {
             Some(group) => Ok(Restoring::committed(id, group.clone())),
             None => {
-                let first = Position::at(self.first_position(&id)?);
-                Ok(Restoring::new(id, first))
+                let (first, recorded) = self.first_position(&id)?;
+                Ok(Restoring { recorded, ..Restoring::new(id, Position::at(first)) })
             }
         };
         ids.into_iter().map(position).collect()
@@ -87,6 +87,7 @@ impl Worker {
         let mut start = TopicPartitionList::with_capacity(found.len());
         let mut paused = TopicPartitionList::new();
         let (mut ready, mut to_restore) = (Vec::new(), Vec::new());
+        self.shared.instances.add(found.iter().map(|restoring| self.instances_of(&restoring.id)).sum());
         for restoring in found {
             self.shared.standby.claim(&restoring.id, self.index);
             let TopicPartition { topic, partition } = restoring.id.clone();
@@ -111,6 +112,10 @@ impl Worker {
             if waits || finished || self.halted {
                 paused.add_partition(&topic, partition);
             }
+        }
+        // Ahead of the assignment, so that no record goes another way.
+        for element in start.elements() {
+            self.turns.add(&self.member, &TopicPartition::new(element.topic(), element.partition()));
         }
         // The client library keeps a pause for a partition that comes back.
         self.member.resume(&start).map_err(WorkerError::Client)?;
@@ -268,10 +273,20 @@ impl Worker {
     /// Where a group without committed offsets begins. Asked for now, not left
     /// to the client's reset, so that the first commit pins it: a restart does
     /// not begin at another end.
-    fn first_position(&self, id: &TopicPartition) -> Result<i64, KafkaError> {
+    ///
+    /// At the end only what was there when the group began: no record of a partition
+    /// that came later was there before it.
+    fn first_position(&self, id: &TopicPartition) -> Result<(i64, Recorded), KafkaError> {
         let (low, high) = self.member.fetch_watermarks(&id.topic, id.partition, ASK)?;
         let start = self.plans.iter().find(|plan| plan.source == id.topic).map(|plan| plan.start);
-        Ok(if start == Some(Start::Latest) { high } else { low })
+        if start != Some(Start::Latest) {
+            return Ok((low, Recorded::default()));
+        }
+        let known = self.context.topics.get(&id.topic).map_or(0, |topic| topic.partitions);
+        let others = (0..known).filter(|partition| *partition != id.partition);
+        let others = committed(&self.member, others.map(|other| TopicPartition::new(id.topic.clone(), other)), ASK)?;
+        let came_later = id.partition >= known || others.values().any(|other| other.recorded.began_before(id.partition));
+        Ok((if came_later { low } else { high }, Recorded::begun_of(known.max(id.partition + 1))))
     }
 
     /// Commits before letting go; clean tasks leave their state for another
@@ -302,6 +317,7 @@ impl Worker {
 
     fn take(&mut self, partitions: &TopicPartitionList) -> Vec<Task> {
         let ids = ids(partitions);
+        self.shared.instances.remove(ids.iter().map(|id| self.instances_of(id)).sum());
         for id in &ids {
             self.awaiting.remove(id);
             self.forget_mismatch(id);
@@ -314,9 +330,15 @@ impl Worker {
         ids.iter().filter_map(|id| self.tasks.remove(id)).collect()
     }
 
-    fn let_go(&self, partitions: &TopicPartitionList) -> Result<(), WorkerError> {
-        for element in partitions.elements() {
-            self.shared.standby.release(&TopicPartition::new(element.topic(), element.partition()), self.index);
+    /// How many instances a partition needs: one for each stage.
+    fn instances_of(&self, id: &TopicPartition) -> usize {
+        self.plans.iter().filter(|plan| plan.source == id.topic).map(|plan| plan.stages.len()).sum()
+    }
+
+    fn let_go(&mut self, partitions: &TopicPartitionList) -> Result<(), WorkerError> {
+        for id in ids(partitions) {
+            self.turns.remove(&id);
+            self.shared.standby.release(&id, self.index);
         }
         self.member.incremental_unassign(partitions).map_err(WorkerError::Client)
     }
@@ -333,6 +355,8 @@ impl Worker {
             position,
             committed: restoring.pinned.then_some(position),
             end: None,
+            open_transaction: None,
+            read_to: position,
             remaining: Some(restoring.progress.remaining.load(Ordering::Relaxed)),
             stages: Vec::new(),
             releasing: false,

@@ -46,19 +46,27 @@ pub fn reader_config(client: &ClientConfig, isolation: &str) -> ClientConfig {
     reader
 }
 
+/// What a member fetches ahead of its records, in KiB and in records, over all of
+/// its partitions where each member has an equal share of them.
+const AHEAD: (usize, usize) = (8_192, 20_000);
+/// Least for one partition.
+const LEAST_AHEAD: (usize, usize) = (128, 500);
+
 /// A group member: our defaults, the user's properties over them, and what
-/// the host needs for its promises.
-pub fn member_config(config: &Config, worker: usize, bounded: bool) -> ClientConfig {
+/// the host needs for its promises. `partitions`: of all sources.
+pub fn member_config(config: &Config, worker: usize, partitions: usize) -> ClientConfig {
     let mut client = ClientConfig::new();
+    // The client library bounds the queue of each partition by itself.
+    let share = |all: usize, least| (all * config.host.workers / partitions.max(1)).clamp(least, all);
     client
         .set("client.id", format!("{}-{}-{worker}", config.app, config.host.id))
-        .set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
+        // A byte that changed on a broker's disk is an error, not another location.
+        .set("check.crcs", "true")
         // The default of 1,000 ms leaves a fast consumer idle once its queue was full.
         .set("fetch.queue.backoff.ms", "5")
-        // Bounds what is fetched ahead, in records of a partition and in all.
-        .set("queued.min.messages", "20000")
-        .set("queued.max.messages.kbytes", "8192")
+        .set("queued.min.messages", share(AHEAD.1, LEAST_AHEAD.1).to_string())
+        .set("queued.max.messages.kbytes", share(AHEAD.0, LEAST_AHEAD.0).to_string())
         .set("fetch.wait.max.ms", "100")
         // How soon a host that is to stop knows that no rebalance is under way.
         .set("statistics.interval.ms", "250");
@@ -72,12 +80,15 @@ pub fn member_config(config: &Config, worker: usize, bounded: bool) -> ClientCon
         client.set("group.instance.id", format!("{}-{worker}", config.host.id));
     }
     overlay(&mut client, config);
-    let idles = config.pipelines.iter().any(|pipeline| pipeline.idle_timeout.is_some());
     client
         .set("group.id", &config.app)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("enable.partition.eof", (bounded || idles).to_string());
+        // Of a position that the brokers do not have: what retention left, or, where
+        // that is before the position, what the worker holds the partition for.
+        .set("auto.offset.reset", "earliest")
+        // Only the end says that nothing is left: transaction markers take offsets.
+        .set("enable.partition.eof", "true");
     client
 }
 

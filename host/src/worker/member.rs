@@ -6,8 +6,8 @@ mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -18,17 +18,23 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 
 use super::client::{locked, log_line};
+use crate::task::PartitionEnd;
 
 /// One member of the group. Dropped, it leaves: its partitions go to other
 /// members at once instead of after the session's timeout, unless its membership
 /// is static (KIP-345), which leaves no group.
-pub struct Member(BaseConsumer<MemberContext>);
+pub struct Member(Arc<BaseConsumer<MemberContext>>);
 
 impl Member {
     /// # Errors
     /// When the client library does not take the configuration.
     pub fn new(config: &ClientConfig) -> KafkaResult<Member> {
-        config.create_with_context(MemberContext::default()).map(Member)
+        config.create_with_context(MemberContext::default()).map(|client| Member(Arc::new(client)))
+    }
+
+    /// What its queues keep.
+    pub(super) fn consumer(&self) -> &Arc<BaseConsumer<MemberContext>> {
+        &self.0
     }
 }
 
@@ -75,18 +81,8 @@ impl Rebalance {
 }
 
 /// A partition's end, as statistics tell it.
-struct PartitionEnd {
-    partition: i32,
-    end: i64,
-    /// The client has fetched everything up to it.
-    fetched: bool,
-}
-
-impl PartitionEnd {
-    fn of(told: &Partition) -> PartitionEnd {
-        let fetched = told.eof_offset >= told.ls_offset;
-        PartitionEnd { partition: told.partition, end: told.ls_offset, fetched }
-    }
+fn end(told: &Partition) -> PartitionEnd {
+    PartitionEnd { stable: told.ls_offset, high: told.hi_offset.max(told.ls_offset) }
 }
 
 /// What a member's callbacks note down for its worker, which acts on it once
@@ -99,7 +95,7 @@ pub struct MemberContext {
     announced: AtomicBool,
     /// While closing there is no later `poll`: answer on the spot.
     closing: AtomicBool,
-    ends: Mutex<HashMap<String, Vec<PartitionEnd>>>,
+    ends: Mutex<HashMap<String, HashMap<i32, PartitionEnd>>>,
     /// Some broker's connection is up, as of the last statistics.
     answering: AtomicBool,
     /// The member has its share of partitions, which may be none.
@@ -136,16 +132,8 @@ impl MemberContext {
     }
 
     /// The end of a partition as of the client's last statistics.
-    pub fn end(&self, topic: &str, partition: i32) -> Option<i64> {
-        let ends = locked(&self.ends);
-        Some(ends.get(topic)?.iter().find(|known| known.partition == partition)?.end)
-    }
-
-    /// Whether the client had fetched all of a partition at its last statistics.
-    pub fn has_fetched_all(&self, topic: &str, partition: i32) -> bool {
-        let ends = locked(&self.ends);
-        let known = ends.get(topic).and_then(|ends| ends.iter().find(|known| known.partition == partition));
-        known.is_some_and(|known| known.fetched)
+    pub fn end(&self, topic: &str, partition: i32) -> Option<PartitionEnd> {
+        locked(&self.ends).get(topic)?.get(&partition).copied()
     }
 }
 
@@ -167,7 +155,7 @@ impl ClientContext for MemberContext {
         let mut ends = locked(&self.ends);
         for (name, topic) in statistics.topics {
             let known = topic.partitions.values().filter(|partition| partition.ls_offset >= 0);
-            ends.insert(name, known.map(PartitionEnd::of).collect());
+            ends.insert(name, known.map(|known| (known.partition, end(known))).collect());
         }
     }
 }

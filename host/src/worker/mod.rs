@@ -5,6 +5,8 @@ mod assignment;
 mod awaiting;
 mod client;
 mod command;
+mod ends;
+mod instances;
 mod leave;
 mod member;
 mod mismatch;
@@ -22,23 +24,27 @@ mod shared;
 mod shelf;
 mod swap;
 mod timers;
+mod trouble;
+mod turns;
 mod watermark;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use hashbrown::{Equivalent, HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
 
 pub use awaiting::Awaited;
 pub use client::{Quiet, base_config, check_property, member_config, reader_config, sender_config};
 pub use command::{Agreement, Command, Swap, Swapped};
+pub use ends::Ends;
+pub use instances::Instances;
 pub use member::Member;
 pub use mismatch::Settle;
-pub use native::{Arrival, Arrived, PartitionReader, flush, headers, topic_id};
+pub use native::{
+    Arrival, Arrived, MAX_HEADERS, PartitionReader, Uncommitted, commit, flush, headers, topic_id,
+};
 pub use offsets::{GroupOffset, committed};
 pub use pause::Pause;
 pub use sender::{Failed, Sender, Sent, new_sender, offer, send};
@@ -53,7 +59,10 @@ use crate::record::{Output, Record, TopicPartition};
 use crate::state::Stores;
 use crate::task::{Context, Now, Plan, Progress, Standings, Task, Versions};
 use mismatch::Mismatched;
+use native::Fetched;
 use restore::{Restorer, Restoring, Unsure};
+use trouble::Other;
+use turns::Turns;
 
 /// The longest wait for a record: commands and retries are looked at that often.
 const POLL: Duration = Duration::from_millis(50);
@@ -63,6 +72,8 @@ const LOOK: Duration = Duration::from_millis(1);
 
 pub struct Worker {
     index: usize,
+    /// Ahead of the member, which closes once its queues are gone.
+    turns: Turns,
     member: Member,
     sender: Sender,
     commands: Receiver<Command>,
@@ -86,6 +97,8 @@ pub struct Worker {
     paused: HashSet<TopicPartition>,
     /// A commit is under way that no further record may join: all is paused.
     halted: bool,
+    /// Some queue had something at the last look.
+    busy: bool,
     /// When commands, retries, timers and the like are looked for again.
     look_at: Instant,
     /// When dead letters to redrive are looked for again.
@@ -130,19 +143,6 @@ enum Flow {
     Stop,
 }
 
-/// Finds a task by a record's borrowed topic.
-#[derive(Hash)]
-struct TaskKey<'a> {
-    topic: &'a str,
-    partition: i32,
-}
-
-impl Equivalent<TopicPartition> for TaskKey<'_> {
-    fn equivalent(&self, id: &TopicPartition) -> bool {
-        self.partition == id.partition && *self.topic == *id.topic
-    }
-}
-
 impl Worker {
     /// # Errors
     /// When there is no thread left for its restorer.
@@ -152,6 +152,7 @@ impl Worker {
         let restorer = Restorer::start(index, stores.clone(), shared.standby.clone(), plans.clone())?;
         Ok(Worker {
             index,
+            turns: Turns::new(&member),
             member,
             sender,
             commands,
@@ -169,6 +170,7 @@ impl Worker {
             mismatched: HashMap::new(),
             paused: HashSet::new(),
             halted: false,
+            busy: false,
             look_at: Instant::now(),
             redrive_at: Instant::now(),
             release_at: Instant::now(),
@@ -204,50 +206,55 @@ impl Worker {
 
     /// The record's path, from poll to commit.
     fn run_once(&mut self) -> Result<Flow, WorkerError> {
-        let patience = POLL.min(self.committer.remaining(self.clock.instant));
-        let polled = match self.member.poll(patience) {
-            None => None,
-            Some(Err(error)) => {
-                self.poll_failed(error)?;
-                None
-            }
-            Some(Ok(polled)) => Some(polled),
-        };
+        if !self.busy {
+            self.turns.sleep(POLL.min(self.committer.remaining(self.clock.instant)));
+        }
         let mut now = self.clock.tick();
-        let mut waits = None;
-        let busy = polled.is_some();
-        if let Some(polled) = polled {
-            let (topic, partition) = (polled.topic(), polled.partition());
-            if let Some(task) = self.tasks.get_mut(&TaskKey { topic, partition }) {
-                let headers = native::headers(&polled);
-                let record = Record {
-                    topic,
-                    partition,
-                    offset: polled.offset(),
-                    timestamp: polled.timestamp().to_millis().unwrap_or(0),
-                    key: polled.key(),
-                    value: polled.payload(),
-                    headers: &headers,
-                };
-                if self.halted || task.waits() || self.shared.passes_bound(&task.id, record.offset) {
-                    // Fetched before its partition was paused: it comes again.
-                    waits = Some(task.id.clone());
-                } else if task.did_last(record.offset) {
-                    tracing::debug!(partition = %task.id, offset = record.offset, "handed out twice by the client library");
-                } else if !self.committer.begin(&self.sender) {
-                    task.fetch_again();
-                    waits = Some(task.id.clone());
-                } else if task.process(&self.context, &record, &mut now, &mut self.outputs) == Progress::Waits {
-                    waits = Some(task.id.clone());
+        let mut other = None;
+        let polled = self.turns.poll(now.instant);
+        self.busy = polled.is_some();
+        if let Some((id, polled)) = &polled {
+            match polled.fetched() {
+                Fetched::Record(arrived) => {
+                    if let Some(task) = self.tasks.get_mut(*id) {
+                        let headers = arrived.headers_up_to(task.most_headers());
+                        let record = Record {
+                            topic: &id.topic,
+                            partition: id.partition,
+                            offset: arrived.offset(),
+                            timestamp: arrived.timestamp(),
+                            key: arrived.key(),
+                            value: arrived.value(),
+                            headers: headers.as_deref().unwrap_or_default(),
+                        };
+                        if self.halted || task.waits() || self.shared.passes_bound(id, record.offset) {
+                            // Fetched before its partition was paused: it comes again.
+                            other = Some((task.id.clone(), Other::Waits));
+                        } else if task.did_last(record.offset) {
+                            tracing::debug!(partition = %task.id, offset = record.offset, "handed out twice by the client library");
+                        } else if record.offset < task.position().next {
+                            other = Some((task.id.clone(), Other::WentBack(record.offset)));
+                        } else if !self.committer.begin(&self.sender) {
+                            task.fetch_again();
+                            other = Some((task.id.clone(), Other::Waits));
+                        } else {
+                            task.leave_out_headers(headers.as_ref().err().copied());
+                            if task.process(&self.context, &record, &mut now, &mut self.outputs) == Progress::Waits {
+                                other = Some((task.id.clone(), Other::Waits));
+                            }
+                        }
+                    }
                 }
+                Fetched::End(offset) => other = Some(((*id).clone(), Other::End(offset))),
+                Fetched::Failed { code, offset } => other = Some(((*id).clone(), Other::Failed(code, offset))),
             }
         }
+        drop(polled);
         self.send_outputs()?;
-        if let Some(id) = waits {
-            self.pause(&id)?;
+        if let Some((id, other)) = other {
+            self.act_on(&id, other, now)?;
         }
-        self.handle_rebalances()?;
-        let flow = match busy && now.instant < self.look_at {
+        let flow = match self.busy && now.instant < self.look_at {
             true => Flow::Continue,
             false => self.look_after(now)?,
         };
@@ -262,6 +269,7 @@ impl Worker {
     fn look_after(&mut self, now: Now) -> Result<Flow, WorkerError> {
         self.look_at = now.instant + LOOK;
         self.shared.health.beat(self.index, now.wall_ms);
+        self.serve_member()?;
         self.take_restored()?;
         if !self.halted && self.tasks.values().any(Task::keeps_much) {
             self.commit()?;
@@ -269,6 +277,7 @@ impl Worker {
         if !self.halted {
             self.migrate_due(now)?;
             self.retry_due(now)?;
+            self.read_again(now)?;
             self.fire_due(now)?;
             self.release(now)?;
             self.redrive(now)?;
@@ -292,43 +301,6 @@ impl Worker {
             self.resume(&id, position)?;
         }
         Ok(())
-    }
-
-    fn poll_failed(&mut self, error: KafkaError) -> Result<(), WorkerError> {
-        use RDKafkaErrorCode as Code;
-        match (&error, error.rdkafka_error_code()) {
-            (KafkaError::PartitionEOF(partition), _) => self.at_end(*partition),
-            (KafkaError::MessageConsumptionFatal(_), _) => return Err(WorkerError::Fenced(error)),
-            (_, Some(Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed)) => {
-                return Err(WorkerError::Denied(error));
-            }
-            (
-                _,
-                Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut),
-            ) => {
-                tracing::warn!(worker = self.index, %error, "a broker does not answer; the client keeps trying");
-            }
-            _ => tracing::warn!(worker = self.index, %error, "polling failed; the client keeps trying"),
-        }
-        Ok(())
-    }
-
-    /// The client has read partition `partition` to its end, of a topic that it
-    /// does not tell.
-    ///
-    /// `--bounded`: the end is at or past the bound, so what is left below the
-    /// bound holds no record: transaction markers take offsets. Nothing is
-    /// concluded where two sources have that partition open here.
-    fn at_end(&mut self, partition: i32) {
-        self.tasks.values_mut().filter(|task| task.id.partition == partition).for_each(Task::reached_end);
-        let Some(bounds) = &self.shared.bounds else { return };
-        let short = |task: &&mut Task| bounds.get(&task.id).is_some_and(|end| task.position().next < *end);
-        let mut open = self.tasks.values_mut().filter(|task| task.id.partition == partition).filter(short);
-        if let (Some(task), None) = (open.next(), open.next())
-            && let Some(end) = bounds.get(&task.id)
-        {
-            task.skip_to(*end);
-        }
     }
 
     /// Commits what tasks have settled, then tells everyone who looks.

@@ -11,15 +11,17 @@ impl Worker {
     pub(super) fn publish(&mut self) {
         // Serves what the producer has to say when nothing is flushed either.
         self.sender.poll(Duration::ZERO);
-        let Shared { views, metrics, health, shelf, .. } = &*self.shared;
+        let Shared { views, metrics, health, shelf, ends, .. } = &*self.shared;
         let member = self.member.context();
         health.brokers(self.index, member.answering());
         for restoring in self.restoring.values() {
-            views.insert(restoring.id.clone(), self.view_of_restoring(restoring));
+            let mut view = self.view_of_restoring(restoring);
+            view.set_end(ends.get(&restoring.id));
+            views.insert(restoring.id.clone(), view);
         }
         for awaiting in self.awaiting.values() {
             let mut view = self.view_of_awaiting(awaiting);
-            view.end = member.end(&awaiting.id.topic, awaiting.id.partition);
+            view.set_end(ends.get(&awaiting.id));
             views.insert(awaiting.id.clone(), view);
         }
         for mismatched in self.mismatched.values() {
@@ -30,7 +32,11 @@ impl Worker {
         let mut stuck = 0;
         for task in self.tasks.values_mut() {
             let mut view = task.view(self.index);
-            view.end = member.end(&task.id.topic, task.id.partition);
+            let fetched = || member.end(&task.id.topic, task.id.partition);
+            view.set_end(match view.state {
+                PartitionState::Running => fetched(),
+                _ => ends.get(&task.id).or_else(fetched),
+            });
             let done = self.shared.passes_bound(&task.id, view.position) && !view.releasing;
             if view.state == PartitionState::Running && done {
                 view.state = PartitionState::Finished;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use serde::Serialize;
 
-use super::{Awaited, Shelf};
+use super::{Awaited, Ends, Instances, Shelf};
 use crate::admin::{Health, Metrics, Views};
 use crate::config::UnknownVersions;
 use crate::deploy::Audit;
@@ -24,6 +24,8 @@ pub struct Shared {
     pub standby: Arc<Standby>,
     pub redrives: Arc<Requests>,
     pub awaited: Arc<Awaited>,
+    pub instances: Instances,
+    pub ends: Arc<Ends>,
     pub unknown_versions: UnknownVersions,
     pub audit: Audit,
     pub facts: Arc<Facts>,

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
-
 use super::Worker;
 use crate::error::WorkerError;
 use crate::task::{Now, Progress};
@@ -20,12 +18,8 @@ impl Worker {
         }
         self.timers_at = now.instant + LOOK;
         let mut wait = Vec::new();
-        // An end that the client tells may be that of another source's partition.
-        let several = self.plans.iter().any(|plan| plan.source != self.plans[0].source);
-        let member = self.member.context();
         for task in self.tasks.values_mut() {
-            let may_idle = !several || member.has_fetched_all(&task.id.topic, task.id.partition);
-            if !task.has_due(&now, may_idle) {
+            if !task.has_due(&now) {
                 continue;
             }
             if !self.committer.begin(&self.sender) {

@@ -257,7 +257,7 @@ fn a_deleted_changelog_holds_what_it_held() {
         let ward = Ward::new(state, Guarantee::AtLeastOnce);
         ward.send(0..5);
         ward.run();
-        kafka().delete_topic(&ward.changelog());
+        kafka().delete(&ward.changelog());
         let (mut host, reason) = ward.held();
         says(&reason, &["changelog", "deleted, made anew or cut off", &ward.changelog()]);
         ward.decide(&host, "keep");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -101,6 +102,22 @@ impl Broker {
     /// Clients of it, for as long as the test's process lives.
     pub fn connect(&self) -> &'static Kafka {
         Box::leak(Box::new(Kafka::connect(&format!("127.0.0.1:{}", self.port))))
+    }
+
+    /// The file that holds the first records of a partition.
+    pub fn segment(&self, topic: &str, partition: i32) -> PathBuf {
+        let wanted = format!("{topic}-{partition}");
+        let mut folders = vec![self.data.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            let below = fs::read_dir(&folder).expect("the broker's folder").flatten().map(|entry| entry.path());
+            for path in below.filter(|path| path.is_dir()) {
+                match path.file_name().is_some_and(|name| *name == *wanted) {
+                    true => return path.join("00000000000000000000.log"),
+                    false => folders.push(path),
+                }
+            }
+        }
+        panic!("the broker has no {wanted}")
     }
 
     fn signal(&self, signal: Signal) {

@@ -63,6 +63,11 @@ impl Kafka {
         config(&self.bootstrap)
     }
 
+    /// Changes topics, groups and records.
+    pub fn admin(&self) -> &AdminClient<DefaultClientContext> {
+        &self.admin
+    }
+
     /// Creates a topic that no other test has; its name.
     pub fn topic(&self, partitions: i32) -> String {
         self.topic_with(partitions, &[])

@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::own::Own;
 use crate::deploy::Calls;
+use crate::plugin::Failure;
 use crate::plugin::Soft;
 use crate::state::Domain;
 use crate::task::{BUCKETS, CallTimes, Tally};
@@ -30,7 +31,7 @@ const TRAPS: [&str; 10] = [
 
 /// The other kinds of failure. All kinds are shown from the start, at zero: a
 /// series that appears at 1 hides its first failure from `increase()`.
-const FAILURES: [&str; 12] = [
+const FAILURES: [&str; 15] = [
     "reject",
     "retry",
     "state",
@@ -43,6 +44,9 @@ const FAILURES: [&str; 12] = [
     "entry-too-large",
     "no-instance",
     "future-timestamp",
+    Failure::NO_FREE_INSTANCE,
+    Failure::RECORD_TOO_LARGE,
+    Failure::TOO_MANY_HEADERS,
 ];
 
 /// Failures that say nothing of the plugin: the state, or a topic, did not serve.

@@ -104,7 +104,7 @@ fn partitions_are_listed_by_topic_and_number() {
     let stages = second.as_object_mut().unwrap().remove("stages").unwrap();
     let expected = json!({
         "topic": "locations", "partition": 10, "worker": 1, "state": "held", "failure": "trap", "awaits": null,
-        "position": 7, "committed": null, "end": null, "lag": null,
+        "position": 7, "committed": null, "end": null, "open_transaction": null, "lag": null,
         "remaining": null,
     });
     assert_eq!(second, expected);

@@ -55,6 +55,7 @@ fn every_key_of_the_example_is_read() {
     assert_eq!(locations.max_out_of_orderness, Duration::from_secs(30));
     assert_eq!(locations.idle_timeout, Some(Duration::from_millis(1_500)));
     assert_eq!((locations.max_future, locations.future), (Duration::from_secs(3_600), FutureRecords::Fail));
+    assert_eq!((locations.max_record_bytes, locations.max_headers), (2 << 20, 50));
     assert_eq!(plain.name, "plain");
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(
@@ -118,6 +119,7 @@ fn what_is_left_out_has_a_default() {
     assert!(!pipeline.provenance);
     assert_eq!((pipeline.max_out_of_orderness, pipeline.idle_timeout), (Duration::ZERO, None));
     assert_eq!((pipeline.max_future, pipeline.future), (Duration::from_secs(600), FutureRecords::Clamp));
+    assert_eq!((pipeline.max_record_bytes, pipeline.max_headers), (64 << 20, 10_000));
     assert_eq!(
         pipeline.stages,
         [Stage {

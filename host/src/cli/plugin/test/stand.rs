@@ -141,8 +141,8 @@ impl Stand {
         let progress = task.process(&self.context, &record, &mut now, &mut outputs);
         settle(task, &self.context, progress, &mut now, &mut outputs)?;
         // What follows in the file has not come yet: the partition is quiet from now on.
-        task.reached_end();
-        task.has_due(&quiet_from, true);
+        task.reached_end(task.position().next);
+        task.has_due(&quiet_from);
         lines.extend(outputs.iter().map(|output| self.line(output, Some(record.timestamp))));
         Ok(lines)
     }
@@ -158,7 +158,7 @@ impl Stand {
             self.now_ms = self.now_ms.max(next.unwrap_or(to));
             let mut now = self.now();
             for task in self.tasks.values_mut() {
-                if task.has_due(&now, true) {
+                if task.has_due(&now) {
                     let progress = task.fire(&self.context, &mut now, &mut outputs);
                     settle(task, &self.context, progress, &mut now, &mut outputs)?;
                 }
@@ -223,7 +223,7 @@ fn settle(
 ) -> anyhow::Result<()> {
     while progress == Progress::Waits {
         let failure = task.view(0).failure.unwrap_or("unknown");
-        let due = task.due().filter(|_| !matches!(failure, "no-instance" | "state"));
+        let due = task.due().filter(|_| !matches!(failure, "no-instance" | "no-free-instance" | "state"));
         let Some(due) = due else { bail!("it cannot be processed: {failure}") };
         now.instant = due;
         progress = task.retry(context, now, outputs);
