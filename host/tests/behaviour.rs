@@ -81,6 +81,8 @@ mod pipelines;
 mod plugins;
 #[path = "behaviour/policies.rs"]
 mod policies;
+#[path = "behaviour/producers.rs"]
+mod producers;
 #[path = "behaviour/quarantine.rs"]
 mod quarantine;
 #[path = "behaviour/quarantined_task.rs"]

@@ -60,6 +60,8 @@ enum Scenario {
     Swaps,
     /// State of 1,000 bytes a record is opened, rebuilt and taken over
     LargeState,
+    /// Hostile records, topic settings that change, and offsets committed by Kafka's tools; each round is one such commit
+    Producers,
     /// Windows equal those of the Flink job of examples/flink, also of a host that is killed
     Flink,
     /// Generated plugins are refused or contained; each round is one of them
@@ -85,6 +87,7 @@ impl Scenario {
             Scenario::Standby => "standby::",
             Scenario::LargeState => "large_state::",
             Scenario::Swaps => "swaps::",
+            Scenario::Producers => "producers::hostile_producers",
             Scenario::Flink => "flink::",
             Scenario::Hostile => "hostile",
             Scenario::Languages => "languages::many_records",
@@ -114,6 +117,7 @@ impl Scenario {
             Scenario::Hosts => 30,
             Scenario::Standby => 10,
             Scenario::Swaps => 100,
+            Scenario::Producers => 60,
             Scenario::Hostile => 2_000,
             Scenario::Fuzz => 3_600,
         }

@@ -191,6 +191,16 @@ impl Host {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"))
     }
 
+    /// Bytes of memory that the process has resident.
+    #[track_caller]
+    pub fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the host runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("resident memory");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib << 10
+    }
+
     /// SIGTERM, and waits for the end; its exit code.
     #[track_caller]
     pub fn term(&mut self) -> Option<i32> {
