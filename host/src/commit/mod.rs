@@ -239,7 +239,8 @@ impl Committer {
     pub fn refuse(&mut self, sender: &Sender, topic: &str, partition: Option<i32>, code: Code, origin: Origin) {
         // The producer's transaction failed before: that has a cause of its own.
         if !matches!(code, Code::PurgeQueue | Code::State) {
-            sender.context().note(topic, partition.unwrap_or(-1), code, origin);
+            // Refused by itself, not with a batch.
+            sender.context().note(topic, partition.unwrap_or(-1), code, origin.sent_alone(true));
         }
         (self.doomed, self.hurried) = (self.transactional, true);
     }

@@ -11,6 +11,9 @@ use crate::repeated::Repeated;
 use crate::task::{Refusal, Task};
 use crate::worker::Failed;
 
+/// The reason where it is no output's and no topic's.
+const BROKERS: &str = "brokers";
+
 /// By topic and error.
 static REFUSED: Repeated<(String, String)> = Repeated::new();
 
@@ -19,57 +22,42 @@ static REFUSED: Repeated<(String, String)> = Repeated::new();
 enum Blame {
     /// Each of them would be refused again.
     Each(Refusal),
-    /// One of them, or all of them together, as they were in one batch.
+    /// One of them, or all of them together, as they were in one batch. Which one is
+    /// told by sending each in a batch of its own: a batch that follows a refused one
+    /// may come back with the same error for the gap in its sequence numbers.
     Batch(Refusal),
     /// Another output of their batch, or nothing that is an output's: all may be sent again.
     None,
 }
 
-fn blame(failed: &Failed, all: &[Failed]) -> Blame {
+fn blame(code: Code) -> Blame {
     let output = |reason: &'static str| Refusal::Output(Cow::Borrowed(reason));
     let topic = |reason: &'static str| Blame::Each(Refusal::Topic(Cow::Borrowed(reason)));
-    let (refusal, is_each) = match failed.code {
+    match code {
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
-            return topic("the brokers deny Write on it; grant this principal Write on the topic");
+            topic("the brokers deny Write on it; grant this principal Write on the topic")
         }
         Code::UnknownTopicOrPartition | Code::UnknownTopic => {
-            return topic("it does not exist; create it, or take it out of the configuration");
+            topic("it does not exist; create it, or take it out of the configuration")
         }
-        Code::UnknownPartition => (output("its partition does not exist in the topic"), true),
+        Code::UnknownPartition => Blame::Each(output("its partition does not exist in the topic")),
         // Larger than the client's own bounds: never handed to a broker.
         Code::QueueFull => {
-            (output("it is larger than queue.buffering.max.kbytes of [kafka]; raise that property"), true)
+            Blame::Each(output("it is larger than queue.buffering.max.kbytes of [kafka]; raise that property"))
         }
-        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
-            (output("it is larger than max.message.bytes of the topic, or message.max.bytes of [kafka], allows"), false)
-        }
-        Code::InvalidTimestamp => (
-            output(
-                "its timestamp is outside message.timestamp.before.max.ms or message.timestamp.after.max.ms of the topic",
-            ),
-            names_records(failed, all),
-        ),
-        Code::InvalidRecord => (
-            output(
-                "the brokers found it invalid (InvalidRecord): it has no key for a compacted topic, or its timestamp is out of bounds",
-            ),
-            names_records(failed, all),
-        ),
-        Code::PolicyViolation => (output("a policy of the brokers refuses it (PolicyViolation)"), false),
-        Code::UnsupportedForMessageFormat => (output("the topic's message format has no room for it"), false),
-        _ => return Blame::None,
-    };
-    // The reports of a batch come together: one report is one batch.
-    if is_each || failed.origins.len() == 1 { Blame::Each(refusal) } else { Blame::Batch(refusal) }
-}
-
-/// Whether the brokers said which records of the batch they found at fault: the
-/// others come back as innocent then.
-fn names_records(failed: &Failed, all: &[Failed]) -> bool {
-    all.iter().any(|other| {
-        other.code == Code::InvalidDifferentRecord
-            && (&other.topic, other.partition) == (&failed.topic, failed.partition)
-    })
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => Blame::Batch(output(
+            "it is larger than max.message.bytes of the topic, or message.max.bytes of [kafka], allows",
+        )),
+        Code::InvalidTimestamp => Blame::Batch(output(
+            "its timestamp is outside message.timestamp.before.max.ms or message.timestamp.after.max.ms of the topic",
+        )),
+        Code::InvalidRecord => Blame::Batch(output(
+            "the brokers found it invalid (InvalidRecord): it has no key for a compacted topic, or its timestamp is out of bounds",
+        )),
+        Code::PolicyViolation => Blame::Batch(output("a policy of the brokers refuses it (PolicyViolation)")),
+        Code::UnsupportedForMessageFormat => Blame::Batch(output("the topic's message format has no room for it")),
+        _ => Blame::None,
+    }
 }
 
 /// What was traced back.
@@ -89,8 +77,10 @@ pub(super) fn trace(all: &[Failed], tasks: &mut [&mut Task]) -> Traced {
     let mut traced = Traced::default();
     let by_slot: HashMap<u16, usize> = tasks.iter().enumerate().map(|(index, task)| (task.slot(), index)).collect();
     for failed in all {
-        let blame = blame(failed, all);
-        traced.reason.get_or_insert(reason(&blame));
+        let blame = blame(failed.code);
+        if traced.reason.is_none_or(|known| known == BROKERS) {
+            traced.reason = Some(reason(&blame));
+        }
         tell(failed);
         for origin in &failed.origins {
             let Some(task) = by_slot.get(&origin.slot()).map(|index| &mut *tasks[*index]) else { continue };
@@ -119,7 +109,7 @@ fn reason(blame: &Blame) -> &'static str {
     match blame {
         Blame::Each(Refusal::Topic(_)) => "topic-unavailable",
         Blame::Each(Refusal::Output(_)) | Blame::Batch(_) => "output-refused",
-        Blame::None => "brokers",
+        Blame::None => BROKERS,
     }
 }
 
@@ -136,32 +126,21 @@ fn tell(Failed { topic, partition, code, origins }: &Failed) {
 mod tests {
     use super::*;
 
-    fn failed(partition: i32, code: Code, outputs: u64) -> Failed {
-        let origins = (0..outputs).map(|offset| Origin::new(Kind::Record, offset)).collect();
-        Failed { topic: "sink".to_owned(), partition, code, origins }
-    }
-
     #[test]
-    fn a_batch_of_one_names_its_output() {
-        let refused = |outputs| blame(&failed(0, Code::MessageSizeTooLarge, outputs), &[]);
-        assert!(matches!(refused(1), Blame::Each(Refusal::Output(_))));
-        assert!(matches!(refused(2), Blame::Batch(_)));
-    }
-
-    #[test]
-    fn brokers_that_name_records_are_believed() {
-        let invalid = failed(0, Code::InvalidRecord, 3);
-        let of = |partition| [invalid.clone(), failed(partition, Code::InvalidDifferentRecord, 2)];
-        assert!(matches!(blame(&invalid, &of(0)), Blame::Each(_)));
-        assert!(matches!(blame(&invalid, &of(1)), Blame::Batch(_)), "that was another batch");
-        assert_eq!(blame(&of(0)[1], &of(0)), Blame::None);
+    fn an_error_of_a_batch_blames_no_record_yet() {
+        for code in [Code::MessageSizeTooLarge, Code::InvalidTimestamp, Code::InvalidRecord, Code::PolicyViolation] {
+            assert!(matches!(blame(code), Blame::Batch(Refusal::Output(_))), "{code}");
+        }
+        for code in [Code::InvalidDifferentRecord, Code::MessageTimedOut, Code::OutOfOrderSequenceNumber] {
+            assert_eq!(blame(code), Blame::None, "{code}");
+        }
     }
 
     #[test]
     fn a_topic_that_takes_nothing_blames_no_record() {
         for code in [Code::TopicAuthorizationFailed, Code::UnknownTopic] {
-            assert!(matches!(blame(&failed(0, code, 9), &[]), Blame::Each(Refusal::Topic(_))), "{code}");
+            assert!(matches!(blame(code), Blame::Each(Refusal::Topic(_))), "{code}");
         }
-        assert_eq!(blame(&failed(0, Code::MessageTimedOut, 9), &[]), Blame::None);
+        assert!(matches!(blame(Code::UnknownPartition), Blame::Each(Refusal::Output(_))));
     }
 }
