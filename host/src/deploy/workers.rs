@@ -90,7 +90,7 @@ impl Workers {
     /// `state-mismatch`, as was decided; those that are held, in order.
     pub fn settle(&self, topic: &Arc<str>, partitions: &[i32], decision: Decision, who: Who) -> Vec<i32> {
         let (answer, answers) = crossbeam_channel::unbounded();
-        for worker in &self.0 {
+        for worker in &self.channels {
             let (topic, partitions) = (topic.clone(), partitions.to_vec());
             let settle = Settle { topic, partitions, decision, who, answer: answer.clone() };
             drop(worker.send(Command::Settle(settle)));

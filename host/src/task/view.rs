@@ -41,7 +41,7 @@ pub enum PartitionState {
 }
 
 impl PartitionState {
-    pub const ALL: [PartitionState; 8] = [
+    pub const ALL: [PartitionState; 9] = [
         PartitionState::WaitingForVersion,
         PartitionState::Restoring,
         PartitionState::StateMismatch,
