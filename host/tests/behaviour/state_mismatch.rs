@@ -282,7 +282,7 @@ fn a_changelog_made_anew_while_running_is_noticed() {
     let mut host = ward.setup.start();
     ward.settle();
     let lag = [("cleanup.policy", "compact"), ("min.compaction.lag.ms", "600000"), ("max.message.bytes", "2000000")];
-    kafka().make_anew(&ward.changelog(), &lag);
+    kafka().recreate(&ward.changelog(), &lag);
     // The host goes on: its next commits are in the new topic, those before are not.
     ward.send(5..6);
     ward.settle();
@@ -322,7 +322,7 @@ fn a_source_made_anew_holds_and_is_reset() {
         let ward = Ward::new(state, Guarantee::AtLeastOnce);
         ward.send(0..5);
         ward.run();
-        kafka().make_anew(&ward.source, &[]);
+        kafka().recreate(&ward.source, &[]);
         ward.send(0..2);
         let (mut host, reason) = ward.held();
         says(&reason, &["made anew"]);

@@ -53,7 +53,7 @@ impl Kafka {
 
     /// `kafka-topics --delete`, and the same name again.
     #[track_caller]
-    pub fn make_anew(&self, topic: &str, properties: &[(&str, &str)]) {
+    pub fn recreate(&self, topic: &str, properties: &[(&str, &str)]) {
         let partitions = self.partitions(topic);
         self.delete_topic(topic);
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
