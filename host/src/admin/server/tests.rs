@@ -299,6 +299,6 @@ fn an_address_in_use_is_an_error() {
     let served = Served::start(None);
     let address = served.url.trim_start_matches("http://").parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let second = runtime.block_on(crate::admin::Admin::bind(address, None, served.status.clone()));
+    let second = runtime.block_on(crate::admin::Admin::bind(address, None, Vec::new(), served.status.clone()));
     assert_eq!(second.err().map(|error| error.kind()), Some(std::io::ErrorKind::AddrInUse));
 }

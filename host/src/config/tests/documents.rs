@@ -21,6 +21,7 @@ fn every_key_of_the_example_is_read() {
             data_dir: "/etc/gregor/data".into(),
             admin: Some(([127, 0, 0, 1], 9640).into()),
             admin_token: None,
+            admin_hosts: Vec::new(),
             insecure: false,
             max_instances: 64,
             start_timeout: Duration::from_secs(60),

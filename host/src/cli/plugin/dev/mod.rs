@@ -3,7 +3,6 @@
 mod samples;
 mod sources;
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;

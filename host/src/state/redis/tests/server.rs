@@ -1,5 +1,6 @@
 //! A Redis of a test's own.
 
+use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;

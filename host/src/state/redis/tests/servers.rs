@@ -1,5 +1,6 @@
 //! Servers that want a password, go away, are full, or keep no state.
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
