@@ -19,7 +19,7 @@ use crate::config::Start;
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
 use crate::state::Cache;
-use crate::task::{Noted, PartitionState, Position, StagePlan, Task, View};
+use crate::task::{Noted, PartitionState, Position, Recorded, StagePlan, Task, View};
 
 /// How long one question to the brokers may hold the worker.
 const ASK: Duration = Duration::from_secs(5);
@@ -285,7 +285,8 @@ impl Worker {
         let known = self.context.topics.get(&id.topic).map_or(0, |topic| topic.partitions);
         let others = (0..known).filter(|partition| *partition != id.partition);
         let others = committed(&self.member, others.map(|other| TopicPartition::new(id.topic.clone(), other)), ASK)?;
-        let came_later = id.partition >= known || others.values().any(|other| other.recorded.began_before(id.partition));
+        let came_later =
+            id.partition >= known || others.values().any(|other| other.recorded.began_before(id.partition));
         Ok((if came_later { low } else { high }, Recorded::begun_of(known.max(id.partition + 1))))
     }
 

@@ -42,9 +42,7 @@ pub use ends::Ends;
 pub use instances::Instances;
 pub use member::Member;
 pub use mismatch::Settle;
-pub use native::{
-    Arrival, Arrived, MAX_HEADERS, PartitionReader, Uncommitted, commit, flush, headers, topic_id,
-};
+pub use native::{Arrival, Arrived, MAX_HEADERS, PartitionReader, Uncommitted, commit, flush, headers, topic_id};
 pub use offsets::{GroupOffset, committed};
 pub use pause::Pause;
 pub use sender::{Failed, Sender, Sent, new_sender, offer, send};

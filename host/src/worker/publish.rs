@@ -26,7 +26,7 @@ impl Worker {
         }
         for mismatched in self.mismatched.values() {
             let mut view = self.view_of_mismatched(mismatched);
-            view.end = member.end(&mismatched.restoring.id.topic, mismatched.restoring.id.partition);
+            view.set_end(ends.get(&mismatched.restoring.id));
             views.insert(mismatched.restoring.id.clone(), view);
         }
         let mut stuck = 0;

@@ -201,7 +201,9 @@ impl Came<'_> {
         assert_eq!(counts, produced.counts, "outputs of each patient");
         kafka().read_each(self.dead, |letter| *settled.entry(position(&letter)).or_default() += 1);
         let mut sent = BTreeSet::new();
-        kafka().read_each(self.source, |record| drop(sent.insert((record.partition, record.offset))));
+        kafka().read_each(self.source, |record| {
+            sent.insert((record.partition, record.offset));
+        });
         assert_eq!(sent.len() as u64, producers.sent, "records of the source");
         let known: BTreeSet<Position> = settled.keys().copied().collect();
         assert_eq!(known, sent, "each record is an output or a dead letter");

@@ -8,8 +8,7 @@ use std::sync::LazyLock;
 use super::component;
 
 /// The plugins that need no code.
-pub const SHELF: [&str; 11] =
-    ["absence", "aggregate", "changes", "dedupe", "filter", "jq", "mask", "route", "shape", "throttle", "validate"];
+pub const SHELF: [&str; 7] = ["absence", "aggregate", "changes", "dedupe", "mask", "shape", "throttle"];
 
 /// Builds the guests of `host/tests/guests` and the plugins that the host does not
 /// hold itself, once a run; the folder they are in.
