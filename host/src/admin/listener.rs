@@ -329,8 +329,10 @@ mod tests {
 
     #[test]
     fn a_connection_whose_answer_takes_long_stays_open() {
-        let slow = |ConnectInfo(peer): ConnectInfo<Peer>| async move {
+        let (begin, begun) = std::sync::mpsc::channel();
+        let slow = move |ConnectInfo(peer): ConnectInfo<Peer>| async move {
             let _waiting = peer.keep_waiting();
+            begin.send(()).unwrap();
             sleep(BOUNDS.silence * 3).await;
             peer.address.to_string()
         };
@@ -338,6 +340,7 @@ mod tests {
             serve_with(Router::new().route("/", get(slow)), Bounds { life: BOUNDS.silence, ..BOUNDS });
         let mut stream = connect(address);
         stream.write_all(ASK).unwrap();
+        begun.recv_timeout(Duration::from_secs(20)).unwrap();
         // Others take the places of those that wait, not this one's.
         let _idle: Vec<TcpStream> = (0..2 * BOUNDS.connections).map(|_| connect(address)).collect();
         let mut answer = String::new();

@@ -15,6 +15,9 @@ use crate::worker::Shared;
 const ASK: Duration = Duration::from_secs(5);
 /// How long all that is left has to be blocked: a new version may be on its way.
 const BLOCKED: Duration = Duration::from_secs(2);
+/// The same where a partition cannot be read: by then it was tried once more, as
+/// another replica may be whole.
+const UNREADABLE: Duration = Duration::from_secs(15);
 /// When the log says what is waited for, and then how often.
 const TELL_FIRST: Duration = Duration::from_secs(5);
 const TELL: Duration = Duration::from_secs(30);
@@ -52,9 +55,11 @@ impl<'a> BoundedRun<'a> {
             return Ok(health.joined_all() && !opening());
         }
         let state = |id: &TopicPartition| self.shared.views.get(id).map(|view| view.state);
+        let unreadable = short.iter().any(|id| state(id) == Some(PartitionState::Unreadable));
+        let patience = if unreadable { UNREADABLE } else { BLOCKED };
         match short.iter().all(|id| state(id).is_some_and(PartitionState::needs_someone)) {
             false => self.blocked = None,
-            true if self.blocked.get_or_insert_with(Instant::now).elapsed() >= BLOCKED => {
+            true if self.blocked.get_or_insert_with(Instant::now).elapsed() >= patience => {
                 return Err(HostError::Blocked(self.named(&short)));
             }
             true => {}

@@ -213,7 +213,7 @@ mod tests {
         if !full.exists() {
             return;
         }
-        let engine = engine::Engine::new(1, 64 << 20).unwrap();
+        let engine = crate::plugin::Engine::new(1, 64 << 20).unwrap();
         let mut code = File::options().write(true).open(full).unwrap();
         let here = Compiler { apart: false, ..COMPILER };
         let refused = here.compile(component, engine.code_id(), &mut code, Path::new("/data/compiled")).unwrap_err();

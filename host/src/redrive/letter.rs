@@ -4,6 +4,7 @@
 use super::truncated::Truncated;
 use crate::record::{Header, Record};
 use crate::state::{Domain, Timer};
+use crate::worker::MAX_HEADERS;
 
 /// Begins the name of each header that the host adds.
 const OURS: &str = "gregor-";
@@ -137,6 +138,13 @@ impl Letter {
             value: self.value.as_deref(),
             headers: &self.headers,
         })
+    }
+
+    /// How many headers the source record has, where the client library hands out none
+    /// of them, as they are too many; else 0.
+    pub fn left_out(&self) -> usize {
+        let count = self.truncated.as_ref().map_or(0, |truncated| truncated.header_count);
+        usize::try_from(count).ok().filter(|count| *count > MAX_HEADERS).unwrap_or(0)
     }
 
     /// Bytes of key, value and headers.

@@ -23,8 +23,8 @@ pub struct Truncated {
     /// Bytes of the value; none of a tombstone.
     pub value_bytes: Option<u64>,
     pub header_count: u64,
-    /// Bytes of all names and values.
-    pub header_bytes: u64,
+    /// Bytes of all names and values; none where the host did not take them over.
+    pub header_bytes: Option<u64>,
     /// SHA-256 over key and value, in hexadecimal.
     pub sha256: String,
 }
@@ -37,19 +37,28 @@ impl Truncated {
             key_bytes: bytes(record.key),
             value_bytes: bytes(record.value),
             header_count: record.headers.len() as u64,
-            header_bytes: record.headers.iter().map(of_header).sum::<usize>() as u64,
+            header_bytes: Some(record.headers.iter().map(of_header).sum::<usize>() as u64),
             sha256: hash(record.key, record.value),
+        }
+    }
+
+    /// Of a record that has `count` headers which were left out, as they are too many;
+    /// 0: it came with all that it has.
+    pub fn with_left_out(self, count: usize) -> Truncated {
+        match count {
+            0 => self,
+            count => Truncated { header_count: count as u64, header_bytes: None, ..self },
         }
     }
 
     /// As the letter's headers, after the one that says what is left out.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
         let present = |name, bytes: Option<u64>| bytes.map(|bytes| (name, bytes.to_string()));
-        let counts = [(HEADER_COUNT, self.header_count.to_string()), (HEADER_BYTES, self.header_bytes.to_string())];
         present(KEY_BYTES, self.key_bytes)
             .into_iter()
             .chain(present(VALUE_BYTES, self.value_bytes))
-            .chain(counts)
+            .chain([(HEADER_COUNT, self.header_count.to_string())])
+            .chain(present(HEADER_BYTES, self.header_bytes))
             .chain([(SHA256, self.sha256.clone())])
     }
 
@@ -62,7 +71,7 @@ impl Truncated {
             key_bytes: number(KEY_BYTES),
             value_bytes: number(VALUE_BYTES),
             header_count: number(HEADER_COUNT).unwrap_or(0),
-            header_bytes: number(HEADER_BYTES).unwrap_or(0),
+            header_bytes: number(HEADER_BYTES),
             sha256: text(SHA256)?.to_owned(),
         })
     }
@@ -74,17 +83,17 @@ impl Truncated {
 
     /// Bytes of the record's key, value and headers.
     pub fn bytes(&self) -> u64 {
-        let fields = [self.key_bytes.unwrap_or(0), self.value_bytes.unwrap_or(0), self.header_bytes];
-        fields.into_iter().fold(0, u64::saturating_add)
+        let fields = [self.key_bytes, self.value_bytes, self.header_bytes];
+        fields.into_iter().flatten().fold(0, u64::saturating_add)
     }
 }
 
 impl fmt::Display for Truncated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = |bytes: Option<u64>| bytes.map_or("null".to_owned(), |bytes| format!("{bytes} bytes"));
-        let Truncated { header_count, header_bytes, .. } = self;
         let (key, value) = (bytes(self.key_bytes), bytes(self.value_bytes));
-        write!(f, "key {key}, value {value}, {header_count} headers of {header_bytes} bytes")
+        write!(f, "key {key}, value {value}, {} headers", self.header_count)?;
+        self.header_bytes.map_or(Ok(()), |bytes| write!(f, " of {bytes} bytes"))
     }
 }
 
@@ -115,7 +124,7 @@ mod tests {
             let written: Vec<_> = truncated.headers().chain([(TRUNCATED, "value".to_owned())]).collect();
             let text = |wanted: &str| written.iter().find(|(name, _)| *name == wanted).map(|(_, value)| &**value);
             assert_eq!(Truncated::read(text), Some(truncated.clone()));
-            assert_eq!((truncated.header_count, truncated.header_bytes), (2, 9));
+            assert_eq!((truncated.header_count, truncated.header_bytes), (2, Some(9)));
             assert!(truncated.is_of(key, value));
         }
         assert_eq!(Truncated::read(|_| None), None, "a whole letter");

@@ -10,18 +10,29 @@ use crate::partitioner;
 use crate::record::{Output, Record};
 use crate::redrive::{OWN_KEY, TRUNCATED, Truncated};
 use crate::topics::Topic;
+use crate::worker::MAX_HEADERS;
 
-/// The client library hands out a record with more headers than this without any.
-const MOST_HEADERS: usize = 100_000;
 /// A longer key is left out of a letter that is truncated.
 const LONGEST_KEY: usize = 256;
 
 /// The letter for `unit`, which failed for `cause`: whole, or truncated where `topic`
-/// would not take it whole.
-pub(super) fn dead_letter(unit: &Unit<'_>, cause: &Cause<'_>, topic: &Arc<str>, known: Option<&Topic>) -> Output {
+/// would not take it whole, or was found not to take it.
+pub(super) fn dead_letter(
+    unit: &Unit<'_>,
+    cause: &Cause<'_>,
+    topic: &Arc<str>,
+    known: Option<&Topic>,
+    refused: bool,
+) -> Output {
+    if refused {
+        // What is known of the topic may be wrong: it may also be compacted.
+        let assumed = known.map(|topic| Topic { compacted: true, ..topic.clone() });
+        return truncated(unit, cause, topic, assumed.as_ref());
+    }
     let whole = whole(unit, cause, topic, known);
     let fits = known.is_none_or(|topic| whole.batch_bytes() <= topic.max_batch_bytes);
-    match whole.headers.len() <= MOST_HEADERS && fits {
+    // Headers that were left out are still in the source.
+    match unit.left_out == 0 && whole.headers.len() <= MAX_HEADERS && fits {
         true => whole,
         false => truncated(unit, cause, topic, known),
     }
@@ -45,13 +56,14 @@ fn whole(unit: &Unit<'_>, cause: &Cause<'_>, topic: &Arc<str>, known: Option<&To
 }
 
 /// The letter without what the record holds: its position, its sizes and its hash.
-pub(super) fn truncated(unit: &Unit<'_>, cause: &Cause<'_>, topic: &Arc<str>, known: Option<&Topic>) -> Output {
+fn truncated(unit: &Unit<'_>, cause: &Cause<'_>, topic: &Arc<str>, known: Option<&Topic>) -> Output {
     let record = &unit.record;
     let bare = Unit { record: Record { key: short(record.key), value: None, headers: &[], ..*record }, ..*unit };
     let mut letter = whole(&bare, cause, topic, known);
     let left_out = if bare.record.key == record.key { "value,headers" } else { "key,value,headers" };
     set(&mut letter.headers, TRUNCATED, left_out);
-    Truncated::of(record).headers().for_each(|(name, value)| set(&mut letter.headers, name, value));
+    let sizes = Truncated::of(record).with_left_out(unit.left_out);
+    sizes.headers().for_each(|(name, value)| set(&mut letter.headers, name, value));
     letter.partition = letter.partition.or_else(|| partition_of(record, known));
     letter
 }
@@ -111,7 +123,7 @@ mod tests {
     fn letter(key: Option<&[u8]>, value: &[u8], headers: &[Header], topic: &Topic) -> (Output, Letter) {
         let value = Some(value);
         let record = Record { topic: "t", partition: 2, offset: 7, timestamp: 5, key, value, headers };
-        let output = dead_letter(&Unit::of(&record), &cause(0), &topic.name, Some(topic));
+        let output = dead_letter(&Unit::of(&record), &cause(0), &topic.name, Some(topic), false);
         let read = Letter::read(output.key.as_deref(), output.value.as_deref(), &output.headers).unwrap();
         (output, read)
     }
@@ -137,6 +149,19 @@ mod tests {
         let (output, read) = letter(None, b"v", &vec![("h".to_owned(), None); 99_995], &topic(u64::MAX, false));
         assert!(output.headers.len() < 100);
         assert_eq!(read.truncated.map(|truncated| truncated.header_count), Some(99_995));
+    }
+
+    #[test]
+    fn a_letter_without_its_headers_is_truncated() {
+        let (key, value) = (Some(&b"k"[..]), Some(&b"v"[..]));
+        let record = Record { topic: "t", partition: 2, offset: 7, timestamp: 5, key, value, headers: &[] };
+        let unit = Unit { left_out: 12_000, ..Unit::of(&record) };
+        let topic = topic(u64::MAX, false);
+        let output = dead_letter(&unit, &cause(0), &topic.name, Some(&topic), false);
+        let read = Letter::read(output.key.as_deref(), output.value.as_deref(), &output.headers).unwrap();
+        let truncated = read.truncated.unwrap();
+        assert_eq!((truncated.header_count, truncated.header_bytes, output.value), (12_000, None, None));
+        assert!(truncated.is_of(key, value) && truncated.to_string().ends_with("12000 headers"));
     }
 
     #[test]

@@ -343,6 +343,7 @@ impl Task {
         if let Some(error) = failed {
             self.broken = Some(error);
         }
+        self.take_back_decision();
         self.roll_back_versions();
     }
 

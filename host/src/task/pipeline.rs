@@ -306,14 +306,14 @@ impl Pipeline {
             }
             (OnFailure::DeadLetter, Some(topic)) => {
                 let known = context.topics.get(topic);
-                let letter = letter::dead_letter(unit, &cause(), topic, known);
-                let origin_of_letter = origin.in_task(slot).sent_alone(self.refusals.is_suspect(origin));
-                let letter = Output { origin: origin_of_letter, ..letter };
+                let checked = self.refusals.check_letter(origin, topic);
+                let mut letter = letter::dead_letter(unit, &cause(), topic, known, checked == Ok(true));
+                letter.origin = origin.in_task(slot).sent_alone(self.refusals.is_suspect(origin));
                 if let Err(failure) = fits(&letter, known, now.wall_ms) {
                     tell(&stage.plan, unit, &failure, None, attempts);
                     return Settled::Wait { attempts, due: None, kind: failure.kind() };
                 }
-                if let Err(failure) = self.refusals.check_letter(origin, topic) {
+                if let Err(failure) = checked {
                     tell(&stage.plan, unit, &failure, None, attempts);
                     let due = Some(now.instant + LETTER_BACKOFF);
                     return Settled::Wait { attempts: attempts - 1, due, kind: failure.kind() };

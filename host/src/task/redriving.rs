@@ -114,7 +114,7 @@ impl Task {
             self.redriving.waiting.insert(index, Waiting { key, attempts: 0, due: None });
             return Progress::Waits;
         };
-        let unit = Unit { redriven: true, ..unit };
+        let unit = Unit { redriven: true, left_out: letter.left_out(), ..unit };
         match pipeline.settle(context, &unit, now, tried, outputs) {
             Settled::Done => {
                 let done = request.done();

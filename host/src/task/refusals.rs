@@ -35,6 +35,18 @@ struct Noted {
     refusal: Refusal,
     /// The unit came again and failed with it.
     met: bool,
+    letter: Letter,
+}
+
+/// What is tried next where the refused output is the unit's dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Letter {
+    /// Nothing, until the topic's settings were asked for.
+    Wait,
+    /// The letter that they allow.
+    Allowed,
+    /// The brokers do not tell what they refuse: the letter without its record.
+    Truncated,
 }
 
 impl Refusals {
@@ -42,21 +54,21 @@ impl Refusals {
     pub fn note(&mut self, unit: Origin, topic: &str, refusal: Refusal) -> bool {
         self.suspects.remove(&unit);
         let known = self.noted.iter_mut().find(|noted| noted.unit == unit && noted.topic == topic);
-        match known {
-            Some(noted) if noted.refusal == refusal => false,
-            Some(noted) => {
-                noted.refusal = refusal;
-                true
-            }
-            None => {
-                // What is forgotten is found anew.
-                if self.noted.len() >= MOST {
-                    self.noted.remove(0);
-                }
-                self.noted.push(Noted { unit, topic: topic.to_owned(), refusal, met: false });
-                true
-            }
+        if let Some(noted) = known {
+            let next = match noted.letter {
+                Letter::Allowed => Letter::Truncated,
+                Letter::Wait | Letter::Truncated => Letter::Wait,
+            };
+            let new = noted.refusal != refusal || noted.letter != next;
+            (noted.refusal, noted.letter) = (refusal, next);
+            return new;
         }
+        // What is forgotten is found anew.
+        if self.noted.len() >= MOST {
+            self.noted.remove(0);
+        }
+        self.noted.push(Noted { unit, topic: topic.to_owned(), refusal, met: false, letter: Letter::Wait });
+        true
     }
 
     /// An output of `unit` was in a batch that was refused as a whole; whether that is new.
@@ -89,15 +101,26 @@ impl Refusals {
         })
     }
 
-    /// As [`Refusals::check`], for a dead letter: forgotten, as it is tried again
-    /// once the topic's settings have been asked for.
+    /// As [`Refusals::check`], for a dead letter: whether it goes without its record. It
+    /// is tried again once the topic's settings have been asked for; where it is refused
+    /// with those too, it is truncated.
     ///
     /// # Errors
     /// What it was refused for before.
-    pub fn check_letter(&mut self, unit: Origin, topic: &str) -> Result<(), Failure> {
-        let checked = self.check(unit, topic);
-        self.noted.retain(|noted| noted.unit != unit || noted.topic != topic);
-        checked
+    pub fn check_letter(&mut self, unit: Origin, topic: &str) -> Result<bool, Failure> {
+        let found = self.noted.iter_mut().find(|noted| noted.unit == unit && noted.topic == topic);
+        let Some(noted) = found else { return Ok(false) };
+        match (&noted.refusal, noted.letter) {
+            (Refusal::Output(reason), Letter::Wait) => {
+                noted.letter = Letter::Allowed;
+                Err(Failure::OutputRefused { topic: topic.to_owned(), reason: reason.clone() })
+            }
+            (Refusal::Output(_), letter) => {
+                noted.met = true;
+                Ok(letter == Letter::Truncated)
+            }
+            (Refusal::Topic(_), _) => self.check(unit, topic).map(|()| false),
+        }
     }
 
     /// A new version of a plugin may give other outputs.
@@ -146,6 +169,22 @@ mod tests {
         assert_eq!(refusals.check(unit(7), "sink"), Err(failure), "it was not met in this interval");
         refusals.finish(|_| false);
         assert_eq!(refusals.check(unit(7), "sink"), Ok(()), "a later try is sent");
+    }
+
+    #[test]
+    fn a_letter_refused_again_is_truncated() {
+        let mut refusals = Refusals::default();
+        assert_eq!(refusals.check_letter(unit(7), "dead"), Ok(false));
+        for _ in 0..2 {
+            assert!(refusals.note(unit(7), "dead", output("too large")));
+            assert!(refusals.check_letter(unit(7), "dead").is_err(), "the settings are asked for");
+            assert_eq!(refusals.check_letter(unit(7), "dead"), Ok(false));
+            assert!(refusals.note(unit(7), "dead", output("too large")), "that is new");
+            refusals.roll_back();
+            assert_eq!(refusals.check_letter(unit(7), "dead"), Ok(true));
+        }
+        refusals.finish(|_| false);
+        assert_eq!(refusals.check_letter(unit(7), "dead"), Ok(false), "it is settled");
     }
 
     #[test]

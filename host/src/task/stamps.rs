@@ -44,6 +44,15 @@ impl Task {
         self
     }
 
+    /// What was decided about the state has no commit: it is opened anew, as the
+    /// group's offset and what stands in the stores say then.
+    pub(super) fn take_back_decision(&mut self) {
+        if self.stamps.decided && self.broken.is_none() {
+            let told = "the commit of what was decided about the state did not happen";
+            self.broken = Some(StateError::Refused(told.to_owned()));
+        }
+    }
+
     /// The group has committed where the task begins.
     pub fn pin(&mut self) {
         self.pinned = true;

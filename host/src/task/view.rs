@@ -89,7 +89,8 @@ impl PartitionState {
 impl PartitionState {
     /// Whether it stays so until someone does something about it, other than a record.
     pub fn needs_someone(self) -> bool {
-        matches!(self, PartitionState::WaitingForVersion | PartitionState::StateMismatch | PartitionState::Held)
+        use PartitionState::{Held, StateMismatch, Unreadable, WaitingForVersion};
+        matches!(self, WaitingForVersion | StateMismatch | Held | Unreadable)
     }
 }
 

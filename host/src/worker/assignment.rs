@@ -168,6 +168,12 @@ impl Worker {
             let opened = match outcome {
                 Ok(opened) => opened,
                 Err(problem) => {
+                    if let Unopened::Impossible(problem) = &problem {
+                        tracing::warn!(
+                            worker = self.index, partition = %restored.id, problem,
+                            "its state cannot be opened; asking the group whether the partition has moved on"
+                        );
+                    }
                     // A host that was frozen may know an offset that is past.
                     self.unsure.push(Unsure { restoring: restored, problem: Some(problem) });
                     continue;

@@ -96,8 +96,8 @@ pub struct MemberContext {
     /// While closing there is no later `poll`: answer on the spot.
     closing: AtomicBool,
     ends: Mutex<HashMap<String, HashMap<i32, PartitionEnd>>>,
-    /// Some broker's connection is up, as of the last statistics.
-    answering: AtomicBool,
+    /// No broker's connection is up, as of the last statistics.
+    cut_off: AtomicBool,
     /// The member has its share of partitions, which may be none.
     steady: AtomicBool,
     /// There were statistics since [`MemberContext::settled`] was asked.
@@ -120,9 +120,10 @@ impl MemberContext {
         self.announced.store(!rebalances.is_empty(), Ordering::Release);
     }
 
-    /// Whether a broker answered at the client's last statistics.
+    /// Whether a broker answered at the client's last statistics; it is taken to
+    /// before the first.
     pub fn answering(&self) -> bool {
-        self.answering.load(Ordering::Relaxed)
+        !self.cut_off.load(Ordering::Relaxed)
     }
 
     /// Whether the group had settled at the client's last statistics; none
@@ -148,7 +149,7 @@ impl ClientContext for MemberContext {
 
     fn stats(&self, statistics: Statistics) {
         let up = statistics.brokers.values().any(|broker| broker.state == "UP");
-        self.answering.store(up, Ordering::Relaxed);
+        self.cut_off.store(!up, Ordering::Relaxed);
         let steady = statistics.cgrp.is_some_and(|group| group.join_state == "steady");
         self.steady.store(steady, Ordering::Relaxed);
         self.fresh.store(true, Ordering::Release);

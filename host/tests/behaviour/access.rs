@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::support::{Broker, Guarded, Pipeline, Setup, Stage};
 
@@ -44,6 +44,8 @@ impl Ward {
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut authority = CertificateParams::new([]).expect("no names");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // A certificate of the same name as its issuer passes for one that signed itself.
+    authority.distinguished_name.push(DnType::CommonName, "authority of a test");
     CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("an authority")
 }
 

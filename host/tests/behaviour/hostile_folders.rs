@@ -38,6 +38,7 @@ fn a_data_folder_that_others_can_change_is_refused() {
     refused("versions: others may write to it (mode 0722)");
     mode(&data.join("versions"), 0o700);
     // Neither is a link in the place of the audit log followed.
+    fs::remove_file(data.join("audit.log")).expect("the host made it");
     symlink(setup.path().join("elsewhere"), data.join("audit.log")).expect("a link");
     refused("audit.log: it is a link");
     assert!(!setup.path().join("elsewhere").exists());

@@ -12,6 +12,9 @@ const MEMORY: &str = r#"{ backend = "memory", changelog = true }"#;
 const DISK: &str = r#"{ backend = "disk", changelog = true }"#;
 const DISK_ALONE: &str = r#"{ backend = "disk" }"#;
 const REDIS: &str = r#"{ backend = "redis" }"#;
+/// What a changelog topic is to have.
+const COMPACTED: [(&str, &str); 3] =
+    [("cleanup.policy", "compact"), ("min.compaction.lag.ms", "600000"), ("max.message.bytes", "2000000")];
 const ALL: [&str; 4] = [MEMORY, DISK, DISK_ALONE, REDIS];
 
 /// The script plugin on one partition: every record counts in `n`, and in a key of
@@ -66,9 +69,20 @@ impl Ward {
         last.text().lines().last().expect("a result").to_owned()
     }
 
+    /// A host whose API the test may ask.
+    fn spawn(&self) -> Host {
+        Host::spawn_with(&self.setup.write(), "one", &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)])
+    }
+
+    fn start(&self) -> Host {
+        let host = self.spawn();
+        host.wait_until_ready();
+        host
+    }
+
     /// A host that holds the partition, and why.
     fn held(&self) -> (Host, String) {
-        let host = self.setup.spawn_as("one", &[]);
+        let host = self.spawn();
         let why = eventually("the partition is held", || why(&host));
         (host, why)
     }
@@ -279,10 +293,9 @@ fn a_deleted_changelog_holds_what_it_held() {
 fn a_changelog_made_anew_while_running_is_noticed() {
     let ward = Ward::new(MEMORY, Guarantee::AtLeastOnce);
     ward.send(0..5);
-    let mut host = ward.setup.start();
+    let mut host = ward.start();
     ward.settle();
-    let lag = [("cleanup.policy", "compact"), ("min.compaction.lag.ms", "600000"), ("max.message.bytes", "2000000")];
-    kafka().make_anew(&ward.changelog(), kafka().partitions(&ward.changelog()), &lag);
+    kafka().make_anew(&ward.changelog(), kafka().partitions(&ward.changelog()), &COMPACTED);
     // The host goes on: its next commits are in the new topic, those before are not.
     ward.send(5..6);
     ward.settle();
@@ -298,7 +311,10 @@ fn a_changelog_whose_beginning_is_cut_holds() {
         let ward = Ward::new(state, Guarantee::ExactlyOnce);
         ward.send(0..5);
         ward.run();
+        // Only of a topic that deletes do the brokers delete records.
+        kafka().alter(&ward.changelog(), &[("cleanup.policy", "delete")]);
         kafka().cut(&ward.changelog(), 0, 3);
+        kafka().alter(&ward.changelog(), &COMPACTED);
         let (mut host, reason) = ward.held();
         says(&reason, &["begins at 3 and not at 0", "cut off"]);
         ward.decide(&host, "keep");
@@ -382,7 +398,7 @@ fn a_flushed_redis_holds_until_someone_decides() {
     for guarantee in [Guarantee::AtLeastOnce, Guarantee::ExactlyOnce] {
         let ward = Ward::new(REDIS, guarantee);
         ward.send(0..5);
-        let mut host = ward.setup.start();
+        let mut host = ward.start();
         ward.settle();
         Redis::connect(&redis_url()).delete_all(&format!("{}:", ward.setup.app));
         ward.send(5..6);
@@ -459,7 +475,7 @@ fn offsets_are_shown_and_moved_with_the_state_in_mind() {
     ward.run();
     assert_eq!(ward.count(), "7", "two came again, on what there was");
 
-    let mut host = ward.setup.start();
+    let mut host = ward.start();
     refused(&["--to-earliest", "--state", "reset", "--execute"], 5, "has members");
     host.term();
     let moved = ward.gregor("offsets", &["reset", "main", "--to-earliest", "--state", "reset", "--execute"]);

@@ -62,8 +62,9 @@ fn partitions_without_an_instance_say_so() {
     let host = setup.spawn_as("one", &[]);
     let waiting = || host.partitions().iter().filter(|view| view["state"] == "waiting-for-instance").count();
     until("two partitions wait for an instance", || host.admin().is_some() && waiting() == 2);
-    let (status, said) = host.ask("/readyz").expect("an answer");
-    assert!(status == 503 && said.contains("host.max-instances"), "{status} {said}");
+    until("readiness names the setting", || {
+        host.ask("/readyz").is_some_and(|(status, said)| status == 503 && said.contains("host.max-instances"))
+    });
     assert_eq!(kafka().consume(&sink, 2).len(), 2);
     let log = host.log();
     assert_eq!(log.lines().filter(|line| line.contains("max-instances")).count(), 1, "{log}");

@@ -31,8 +31,9 @@ guests::guest!(|record| {
     let full = cache::set("large", &[b'x'; 3_000], None);
     let stands = cache::scan("", None, 100);
     let unit = config::get("unit");
+    // What is long comes last: the host keeps the beginning of a long reason.
     Err(reject(format!(
-        "{own:?} {missing:?} {counted:?} {full:?} {stands:?} {unit:?} {clock:?} {random:?} {:x} {:?}",
+        "{own:?} {missing:?} {counted:?} {full:?} {unit:?} {clock:?} {random:?} {:x} {:?} {stands:?}",
         RandomState::new().build_hasher().finish(),
         record.headers.iter().map(|header| &header.name).collect::<Vec<_>>(),
     )))

@@ -64,7 +64,7 @@ pub fn any(chance: &mut Chance) -> Vec<u8> {
 /// A component of the shape of a plugin, its code of chance. Three of four have
 /// an allocator that gives an address, or hardly any call would reach `process`.
 pub fn generated(chance: &mut Chance) -> Vec<u8> {
-    let shape = fs::read_to_string(folder().join("shape.wat")).expect("the shape");
+    let shape = fs::read_to_string(folder().join("generated-shape.wat")).expect("the shape");
     let imports = shape.matches("(import").count() as u32;
     let shape = wat::parse_str(shape).expect("WebAssembly text");
     loop {

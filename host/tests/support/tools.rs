@@ -66,7 +66,8 @@ impl Kafka {
     pub fn cut(&self, topic: &str, partition: i32, offset: i64) {
         let mut before = TopicPartitionList::new();
         before.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
-        block_on(self.admin.delete_records(&before, &options())).expect("records can be deleted");
+        let deleted = block_on(self.admin.delete_records(&before, &options())).expect("records can be deleted");
+        deleted.elements().iter().for_each(|element| element.error().expect("the topic is one that deletes"));
         until("the beginning is cut off", || {
             answer("watermarks", || self.asking.fetch_watermarks(topic, partition, ANSWER)).0 == offset
         });

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_executor::block_on;
+use gregor::state::RESERVED;
 use rdkafka::admin::{AdminOptions, ResourceSpecifier};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -23,12 +24,15 @@ impl Kafka {
     }
 
     /// The committed value that each key of a compacted topic has; keys that
-    /// are deleted are left out.
+    /// are deleted are left out, and entries of the host's own.
     #[track_caller]
     pub fn last_values(&self, topic: &str) -> BTreeMap<String, Vec<u8>> {
         let mut values = BTreeMap::new();
         self.read_each(topic, |record| {
             let key = record.key().to_owned();
+            if key.starts_with(RESERVED) {
+                return;
+            }
             match record.value {
                 Some(value) => values.insert(key, value),
                 None => values.remove(&key),

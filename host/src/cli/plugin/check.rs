@@ -109,11 +109,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             Ok(bytes) => refused |= !is_fine(file, &bytes, args.json, &bounds)?,
             Err(error) => {
                 unreadable = true;
-                let problem = format!("cannot be read: {error}");
                 if args.json {
+                    let problem = format!("cannot be read: {error}");
                     println!("{}", json!({ "file": file.display().to_string(), "fine": false, "problem": problem }));
                 }
-                eprintln!("error: {} {problem}", file.display());
+                eprintln!("error: cannot read {}: {error}", file.display());
             }
         }
     }

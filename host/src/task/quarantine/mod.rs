@@ -99,6 +99,8 @@ impl Pipeline {
         cache.begin(cause.at_ms, record.key);
         let outcome = match unit.parked {
             Some(entry) => cache.park_again(entry, value, bounds.bytes),
+            // Without its headers it would be released as another record.
+            None if unit.left_out > 0 => Err(CacheError::ValueTooLarge(bounds.bytes)),
             None if bytes > bounds.bytes => Err(CacheError::ValueTooLarge(bounds.bytes)),
             None if bytes + key_bytes > entry_limit => Err(CacheError::ValueTooLarge(entry_limit)),
             None if parked.records >= bounds.records || parked.bytes + bytes > bounds.bytes => {
