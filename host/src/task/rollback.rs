@@ -54,6 +54,35 @@ impl Task {
         of_unit.fold(false, |new, (_, pipeline)| pipeline.refusals.suspect(unit) || new)
     }
 
+    /// Back to what the group has committed; its records come again.
+    pub fn roll_back(&mut self) {
+        self.position = self.committed;
+        self.waiting = None;
+        (self.rewound, self.at_end, self.read_to, self.sent) = (true, false, 0, false);
+        self.redriving.roll_back();
+        let failed = self.stages_mut().filter_map(|stage| stage.cache.roll_back().err()).last();
+        for pipeline in &mut self.pipelines {
+            pipeline.find_time();
+            pipeline.release_again();
+            pipeline.refusals.roll_back();
+        }
+        if let Some(error) = failed {
+            self.broken = Some(error);
+        }
+        self.take_back_decision();
+        self.roll_back_versions();
+    }
+
+    /// A record of it was not processed: it is to be fetched again.
+    pub fn fetch_again(&mut self) {
+        self.rewound = true;
+    }
+
+    /// Whether it was rolled back since this was last asked.
+    pub fn take_rewound(&mut self) -> bool {
+        std::mem::take(&mut self.rewound)
+    }
+
     /// At least once: back to what the group has committed, as
     /// [`Task::roll_back`], where changelog entries may have been sent since.
     /// What stands under their keys is written again with the next commit.

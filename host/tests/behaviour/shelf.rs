@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::author::{author, path, text};
 use crate::support::examples::examples;
-use crate::support::{Pipeline, Received, Record, SHELF, Setup, Stage, kafka, plugin, until};
+use crate::support::{PATIENCE, Pipeline, Received, Record, SHELF, Setup, Stage, kafka, plugin, until};
 
 /// What the cookbook uses beside the shelf.
 const OTHERS: [&str; 1] = ["key-by"];
@@ -161,7 +161,9 @@ fn each_plugin_works_in_a_host() {
         setup = setup.pipeline(Pipeline::named(name, &source).sink(&sink).dead_letter(&dead).stage(stage));
         sinks.push((name, sink, dead, expected, usize::from(is_bad)));
     }
-    setup.run_bounded();
+    // It compiles seven plugins first.
+    let mut host = setup.spawn_as("one", &["--bounded"]);
+    assert_eq!(host.wait_exit_within(3 * PATIENCE), Some(0));
     for (name, sink, dead, expected, bad) in sinks {
         assert_eq!(told(&kafka().read(&sink)), expected, "{name}");
         assert_eq!(kafka().read(&dead).len(), bad, "{name}: what cannot be read is a dead letter");

@@ -225,15 +225,28 @@ fn a_version_that_fails_in_its_probation_is_rolled_back_by_itself() {
 }
 
 #[test]
-fn without_an_audit_log_nothing_is_deployed() {
+fn an_audit_log_that_is_a_link_is_refused() {
     let topics = Topics::new(1);
     let setup = setup(&topics, "");
     fs::create_dir_all(setup.data("one")).expect("a folder");
-    // Every write to it fails as on a full disk.
     std::os::unix::fs::symlink("/dev/full", setup.data("one").join("audit.log")).expect("a link");
     let (code, log) = setup.run_refused();
-    assert_eq!(code, Some(4), "{log}");
-    assert!(log.contains("the audit log cannot be written, and nothing is deployed without it"), "{log}");
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("audit.log: it is a link, and the host makes none here"), "{log}");
+}
+
+#[test]
+fn without_room_for_the_audit_log_nothing_is_deployed() {
+    let topics = Topics::new(1);
+    let setup = setup(&topics, "");
+    fs::create_dir_all(setup.data("one")).expect("a folder");
+    // It is larger than the host may make a file: every write to it fails, as on a full disk.
+    let audit = fs::File::create(setup.data("one").join("audit.log")).expect("a file");
+    audit.set_len(2 << 30).expect("a file with a hole");
+    let mut host = Host::spawn_on_disk_of(&setup.write(), "one", 1 << 30);
+    assert_eq!(host.wait_exit(), Some(4), "{}", host.log());
+    let log = host.log();
+    assert!(log.contains("the audit log cannot be written, and nothing is changed without it"), "{log}");
 }
 
 #[test]

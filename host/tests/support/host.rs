@@ -48,6 +48,14 @@ impl Host {
         Host::spawn_by(shell, config, id, &[], &[])
     }
 
+    /// As [`Host::spawn`], for a host whose files cannot grow past so many bytes.
+    pub fn spawn_on_disk_of(config: &Path, id: &str, bytes: u64) -> Host {
+        let mut shell = Command::new("sh");
+        let limited = format!("trap '' XFSZ; exec prlimit --fsize={bytes}:unlimited \"$0\" \"$@\"");
+        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_gregor")]);
+        Host::spawn_by(shell, config, id, &[], &[])
+    }
+
     fn spawn_by(
         mut gregor: Command,
         config: &Path,

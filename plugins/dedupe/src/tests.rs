@@ -41,7 +41,7 @@ fn a_passed_record_is_as_it_came() {
         let mut tester = tester(&[("keep", keep), ("within", "1s")]);
         let mut outputs = tester.push(record.clone()).expect("outputs");
         outputs.extend(tester.advance_clock(Duration::from_secs(1)).expect("outputs"));
-        assert_eq!(outputs, [expected.clone()], "{keep}");
+        assert_eq!(outputs, std::slice::from_ref(&expected), "{keep}");
     }
 }
 

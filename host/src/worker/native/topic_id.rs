@@ -18,8 +18,8 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
 /// The id of `topic`, in 32 hexadecimal digits; `None` where the brokers are too
-/// old to have ids, or do not let this principal describe the topic. Asks for at
-/// most `patience`.
+/// old to have ids, or do not let this principal describe the topic. Asks twice, each
+/// time for at most `patience`.
 ///
 /// # Errors
 /// When the brokers do not answer, or do not know the topic.
@@ -30,6 +30,9 @@ pub fn topic_id<C: ConsumerContext>(
 ) -> KafkaResult<Option<String>> {
     let name = CString::new(topic)?;
     let timeout = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    // The client asks the broker that its metadata names as the controller, and waits
+    // for it without looking again: it may be gone for long.
+    client.fetch_metadata(Some(topic), patience)?;
     let client = client.client().native_ptr();
     let mut names = [name.as_ptr()];
     // SAFETY: the client outlives this call. What is made here is destroyed here,
