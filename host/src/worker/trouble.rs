@@ -10,7 +10,11 @@ use rdkafka::message::Message;
 use super::{POLL, Worker};
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
+use crate::repeated::Repeated;
 use crate::task::{Now, Trouble};
+
+/// By worker and error.
+static FAILED: Repeated<(usize, String)> = Repeated::new();
 
 /// Instead of a record that was processed.
 pub(super) enum Other {
@@ -149,13 +153,16 @@ impl Worker {
                 return Err(WorkerError::Denied(error));
             }
             (_, Some(Code::UnknownTopicOrPartition | Code::UnknownTopic)) => self.tell_missing_sources(&error),
-            (
-                _,
-                Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut),
-            ) => {
-                tracing::warn!(worker = self.index, %error, "a broker does not answer; the client keeps trying");
+            (_, code) => {
+                // The client library tells it for each of its brokers and each of its tries.
+                let Some(suppressed) = FAILED.line_about((self.index, error.to_string())) else { return Ok(()) };
+                let is_away = matches!(
+                    code,
+                    Some(Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut)
+                );
+                let what = if is_away { "a broker does not answer" } else { "polling failed" };
+                tracing::warn!(worker = self.index, %error, suppressed, "{what}; the client keeps trying");
             }
-            _ => tracing::warn!(worker = self.index, %error, "polling failed; the client keeps trying"),
         }
         Ok(())
     }

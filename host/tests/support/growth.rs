@@ -1,10 +1,30 @@
 //! Topics that grow, change their settings or go.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
 use futures_executor::block_on;
 use rdkafka::admin::{AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
+use rdkafka::client::ClientContext;
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 
 use super::kafka::Kafka;
+use super::record::Record;
 use super::wait::{PATIENCE, until};
+
+/// Whether the broker refused a record.
+#[derive(Default)]
+struct Refused(AtomicBool);
+
+impl ClientContext for Refused {}
+
+impl ProducerContext for Refused {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        self.0.fetch_or(result.is_err(), Relaxed);
+    }
+}
 
 impl Kafka {
     /// Gives `topic` more partitions, so many in all.
@@ -25,6 +45,23 @@ impl Kafka {
         let options = AdminOptions::new().request_timeout(Some(PATIENCE));
         let answer = block_on(self.admin.alter_configs([&altered], &options)).expect("topics can be altered");
         answer.into_iter().next().expect("an answer").expect("the settings are taken");
+    }
+
+    /// Waits until the broker refuses `record`: settings that it has taken apply a
+    /// moment later. Before that `topic` takes it.
+    #[track_caller]
+    pub fn wait_until_refused(&self, topic: &str, record: &Record) {
+        let producer: BaseProducer<Refused> =
+            self.config().create_with_context(Refused::default()).expect("a producer");
+        until("the broker refuses the record", || {
+            let mut sending = BaseRecord::<[u8], [u8]>::to(topic);
+            sending.key = record.key.as_deref();
+            sending.payload = record.value.as_deref();
+            producer.send(sending).map_err(|(error, _)| error).expect("the client takes it");
+            producer.flush(PATIENCE).expect("the broker answers");
+            producer.poll(Duration::ZERO);
+            producer.context().0.load(Relaxed)
+        });
     }
 
     /// Deletes `topic`, as `kafka-topics.sh --delete` does.

@@ -8,7 +8,7 @@ use super::{NO_STATE, Refusal};
 use crate::cli::brokers::{ASK, Brokers};
 use crate::config::{Config, Start};
 use crate::error::HostError;
-use crate::state::At;
+use crate::state::{At, Local};
 use crate::task::{Noted, Position};
 use crate::worker::{self, Quiet};
 
@@ -38,6 +38,17 @@ impl Standpoint {
 
     pub fn noted(&self) -> Noted {
         Noted::of(self.metadata.as_deref().unwrap_or_default())
+    }
+
+    /// Whether the last commit of a store may have failed: by what the group had
+    /// committed before it, if that is what it still has. An offset that someone
+    /// else committed, or deleted, says nothing of that.
+    pub fn may_lack(&self, local: &Local) -> bool {
+        match &local.stamp {
+            Some(stamp) if self.is_pinned() => self.noted().ours || stamp.is_first_at(&self.position()),
+            Some(stamp) => stamp.is_first(),
+            None => self.is_pinned(),
+        }
     }
 
     /// As the pipeline with this index among those of the source has it.

@@ -159,7 +159,9 @@ impl<'a> Stopped<'a> {
             _ => None,
         };
         if let Some((mut store, local)) = local {
-            let belongs = local.checkpoint.position == at.position || local.from == at.position;
+            // With its last commit taken back, where the group may not have that one.
+            let before = local.from == at.position && self.positions[partition as usize].may_lack(&local);
+            let belongs = local.checkpoint.position == at.position || before;
             let later = match (tail.as_ref().and_then(|tail| tail.stamp.as_ref()), &local.stamp) {
                 (Some(last), Some(local)) => !local.follows(last),
                 (Some(_), None) => true,
