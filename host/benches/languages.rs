@@ -13,6 +13,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use gregor::config::{Isolation, Limits};
+use gregor::files::OwnedFolder;
 use gregor::plugin::compiler::Bounds;
 use gregor::plugin::{CodeFolder, Compiler, Digest, Engine, Instance, Outline, Scope, Source, Version};
 use gregor::record::Record;
@@ -139,7 +140,8 @@ fn component(language: &str) -> Result<Vec<u8>> {
 fn folder(dir: &str) -> Result<(Engine, CodeFolder)> {
     let engine = Engine::new(INSTANCES + 1, MEMORY).map_err(|error| anyhow!("{error:#}"))?;
     let bounds = Bounds { time: Duration::from_secs(600), memory: 8 << 30 };
-    let code = CodeFolder::open(dir.into(), engine.clone(), Compiler { apart: false, bounds })?;
+    let data = OwnedFolder::open(Path::new(dir))?;
+    let code = CodeFolder::open(&data, engine.clone(), Compiler { apart: false, bounds })?;
     Ok((engine, code))
 }
 

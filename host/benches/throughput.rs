@@ -451,7 +451,7 @@ fn native_member(config: &Config, index: usize, records: u64, done: &std::sync::
                 total: now.total,
             };
             let value = serde_json::to_vec(&enriched)?;
-            let mut record = BaseRecord::to(SINK).key(location.patient).payload(&value);
+            let mut record = BaseRecord::with_opaque_to(SINK, 0).key(location.patient).payload(&value);
             while let Err((_, unsent)) = sender.send(record) {
                 thread::sleep(Duration::from_millis(1));
                 record = unsent;

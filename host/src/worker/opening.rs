@@ -165,7 +165,7 @@ impl<'a> Opening<'a> {
             }
         } else {
             if !self.at.noted.ours
-                && let Some(stamp) = self.surveys.iter().filter_map(Survey::stamp).last()
+                && let Some(stamp) = self.surveys.iter().filter_map(Survey::stamp).next_back()
             {
                 self.recorded = Recorded::committed(stamp.to.metadata.as_deref().unwrap_or_default());
             }

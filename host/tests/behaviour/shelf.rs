@@ -101,12 +101,15 @@ fn to(key: &str, value: Value) -> (Option<String>, Value) {
     (Some(key.to_owned()), value)
 }
 
+/// A plugin, its configuration, records, and key and value of what comes of them.
+type Line = (&'static str, String, Vec<Record>, Vec<(Option<String>, Value)>);
+
 #[test]
 fn each_plugin_works_in_a_host() {
     let of = |key: &str, value: &str, at: i64| Record::new(key, value).timestamp(at);
     // An hour that holds the whole test, whenever it runs.
     let ever = "100000h";
-    let lines: [(&str, String, Vec<Record>, Vec<(Option<String>, Value)>); SHELF.len()] = [
+    let lines: [Line; SHELF.len()] = [
         (
             "absence",
             r#"{ after = "10s", time = "event" }"#.into(),
