@@ -44,8 +44,8 @@ pub enum Failure {
     #[error("a record with {count} headers has more than its pipeline takes (`max-headers` = {limit})")]
     TooManyHeaders { count: usize, limit: usize },
     /// There are more instances than the pool has slots for.
-    #[error("no instance is free: raise `host.max-instances`, or start another host")]
-    PoolFull,
+    #[error("no instance is free ({0}): raise `host.max-instances`, or start another host")]
+    PoolFull(String),
     #[error("an output's {0}")]
     InvalidOutput(&'static str),
     #[error("an output names a topic that the stage's `topics` does not grant")]
@@ -102,7 +102,7 @@ impl Failure {
             Failure::CallMemory { .. } => "call-memory-limit",
             Failure::RecordTooLarge { .. } => Failure::RECORD_TOO_LARGE,
             Failure::TooManyHeaders { .. } => Failure::TOO_MANY_HEADERS,
-            Failure::PoolFull => Failure::NO_FREE_INSTANCE,
+            Failure::PoolFull(_) => Failure::NO_FREE_INSTANCE,
             Failure::InvalidOutput(_) => "invalid-output",
             Failure::TopicNotGranted => "topic-not-granted",
             Failure::NoSink => "no-sink",

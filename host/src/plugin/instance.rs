@@ -140,7 +140,9 @@ impl Instance {
         store.set_epoch_deadline(Engine::ticks(scope.limits.timeout));
         let (instance, exports) =
             version.instantiate(&mut store).map_err(|error| match failure_of(&error, store.data()) {
-                _ if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() => Failure::PoolFull,
+                _ if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() => {
+                    Failure::PoolFull(error.root_cause().to_string())
+                }
                 // No trap: the module is larger than its slot.
                 Failure::Trap(_) if error.downcast_ref::<Trap>().is_none() => {
                     Failure::NoInstance(ForeignText::of_error(&error))

@@ -167,7 +167,7 @@ impl Task {
             Failure::State(error @ (StateError::Damaged(_) | StateError::Refused(_) | StateError::Fenced)) => {
                 self.break_off(error.clone());
             }
-            Failure::State(_) | Failure::NoInstance(_) | Failure::PoolFull => {
+            Failure::State(_) | Failure::NoInstance(_) | Failure::PoolFull(_) => {
                 tracing::warn!(partition = %self.id, stage, "the state is not migrated yet: {failure}; trying again");
                 self.succession.unmigrated = Some(Unmigrated::At(now.instant + HOST_BACKOFF));
             }

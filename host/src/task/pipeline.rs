@@ -274,7 +274,7 @@ impl Pipeline {
         }
         // Not the record's fault: no policy may cost it.
         match failure {
-            Failure::NoInstance(_) | Failure::PoolFull | Failure::State(_) => {
+            Failure::NoInstance(_) | Failure::PoolFull(_) | Failure::State(_) => {
                 return Settled::Wait { attempts: attempts - 1, due: Some(now.instant + HOST_BACKOFF), kind };
             }
             Failure::TopicUnavailable { .. } => {
@@ -347,7 +347,7 @@ fn reason(failure: &Failure, refused: Option<(Soft, u64)>) -> String {
 /// One line for an operator: position, kind and limits, never what the record
 /// holds or what a timer is called.
 fn tell(stage: &StagePlan, unit: &Unit<'_>, failure: &Failure, refused: Option<(Soft, u64)>, attempts: u32) {
-    if matches!(failure, Failure::PoolFull) {
+    if matches!(failure, Failure::PoolFull(_)) {
         // Told once for all of a host's partitions, when they are assigned.
         return;
     }

@@ -135,7 +135,7 @@ fn no_more_instances_are_made_than_the_host_has_room_for() {
     let start = || Runs::start(&engine, &version, &scope);
     let (mut one, other) = (start().expect("the first"), start().expect("the second"));
     let refused = start().err().expect("there is room for two");
-    assert_eq!(refused.kind(), "no-instance");
+    assert_eq!(refused.kind(), "no-free-instance");
     assert!(refused.to_string().contains("limit of 2"), "{refused}");
     one.echoes();
     drop(other);

@@ -112,7 +112,7 @@ fn every_kind_of_failure_is_there_before_it_happens() {
         Failure::NoSink,
         Failure::OutputTooLarge { topic: String::new(), bytes: 2, limit: 1 },
         Failure::NoInstance("".into()),
-        Failure::PoolFull,
+        Failure::PoolFull(String::new()),
         Failure::RecordTooLarge { bytes: 2, limit: 1 },
         Failure::TooManyHeaders { count: 2, limit: 1 },
     ];
