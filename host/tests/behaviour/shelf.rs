@@ -3,18 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::author::{author, path, text};
 use crate::support::examples::examples;
-use crate::support::{PATIENCE, Pipeline, Received, Record, SHELF, Setup, Stage, kafka, plugin, until};
+use crate::support::{PATIENCE, Pipeline, Received, Record, SHELF, Setup, Stage, kafka, plugin, until_within};
 
 /// What the cookbook uses beside the shelf.
 const OTHERS: [&str; 1] = ["key-by"];
 /// So many examples run at a time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 2;
+
+/// One of these tests at a time: each compiles several components, and would keep the
+/// hosts of the others from their turn.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -43,6 +52,7 @@ fn each<T: Sync>(items: &[T], run: impl Fn(&T) -> Result<(), String> + Sync) -> 
 
 #[test]
 fn every_readme_shows_what_comes_out() {
+    let _alone = alone();
     let components = components();
     let mut shown = Vec::new();
     for name in SHELF {
@@ -59,6 +69,7 @@ fn every_readme_shows_what_comes_out() {
 
 #[test]
 fn every_recipe_of_the_cookbook_works() {
+    let _alone = alone();
     let components = components();
     let page = fs::read_to_string(root().join("docs/cookbook.md")).expect("the cookbook");
     let recipes = examples(&page);
@@ -73,6 +84,7 @@ fn every_recipe_of_the_cookbook_works() {
 
 #[test]
 fn every_case_file_comes_out_as_expected() {
+    let _alone = alone();
     let components = components();
     let wrong = each(&SHELF, |name| {
         let cases = root().join("plugins").join(name).join("cases");
@@ -106,6 +118,7 @@ type Line = (&'static str, String, Vec<Record>, Vec<(Option<String>, Value)>);
 
 #[test]
 fn each_plugin_works_in_a_host() {
+    let _alone = alone();
     let of = |key: &str, value: &str, at: i64| Record::new(key, value).timestamp(at);
     // An hour that holds the whole test, whenever it runs.
     let ever = "100000h";
@@ -192,6 +205,7 @@ fn ward(numbers: std::ops::Range<usize>) -> impl Iterator<Item = Record> {
 /// machine after it.
 #[test]
 fn a_kill_repeats_nothing_and_changes_no_token() {
+    let _alone = alone();
     let source = kafka().topic(3);
     let [masked, thinned, dead] = [(); 3].map(|()| kafka().topic(1));
     let state = "{ changelog = true }";
@@ -208,12 +222,13 @@ fn a_kill_repeats_nothing_and_changes_no_token() {
         .pipeline(Pipeline::named("thinned", &source).sink(&thinned).dead_letter(&dead).stage(throttle));
     let mut one = setup.spawn_as("one", &[]);
     kafka().produce(&source, ward(0..SENT / 2));
-    until("some outputs are committed", || kafka().read(&masked).len() >= PATIENTS);
+    // It compiles three plugins first.
+    until_within(3 * PATIENCE, "some outputs are committed", || kafka().read(&masked).len() >= PATIENTS);
     kafka().produce(&source, ward(SENT / 2..SENT));
     one.kill9();
     setup.lose_data("one");
     let mut two = setup.spawn_as("two", &[]);
-    until("all records are committed", || kafka().is_settled(&setup.app, &source));
+    until_within(3 * PATIENCE, "all records are committed", || kafka().is_settled(&setup.app, &source));
     let told_outside = two.log() + &two.metrics() + &one.log();
     assert_eq!(two.term(), Some(0));
 
