@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Backend, Guarantee, Host, PATIENCE, Settings, Trial, until};
+use crate::support::{Backend, Guarantee, Host, PATIENCE, Settings, Trial, until, until_within};
 
 /// Longer than a test waits for anything: nobody's session ends.
 const NEVER: Duration = PATIENCE.saturating_mul(2);
@@ -76,7 +76,8 @@ fn takes_the_name(trial: &Trial) {
 /// Whether everything is committed before the host ends.
 fn settles(trial: &Trial, host: &mut Host) -> bool {
     let settled = || trial.kafka.is_settled(&trial.setup.app, &trial.source);
-    until("everything is committed, or the host has ended", || host.has_ended() || settled());
+    // All that was sent while the two hosts fenced each other comes on top.
+    until_within(3 * PATIENCE, "everything is committed, or the host has ended", || host.has_ended() || settled());
     !host.has_ended()
 }
 
