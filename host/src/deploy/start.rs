@@ -50,6 +50,7 @@ impl Records {
         let plugins = loader.plugins();
         plugins.iter().for_each(|plugin| self.history.tidy(plugin));
         loader.code().tidy(&self.history.digests(&plugins));
+        loader.code().give_way();
         Ok(Started { versions, standings, refused, audit: self.audit, history: self.history })
     }
 

@@ -11,6 +11,7 @@ use std::io::{self, Seek};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -56,6 +57,8 @@ pub struct CodeFolder {
     compiling: Mutex<()>,
     /// Digests whose code is being made or loaded, and is not tidied away.
     wanted: Mutex<Vec<Digest>>,
+    /// Records flow, and go before compilations.
+    gives_way: AtomicBool,
 }
 
 impl CodeFolder {
@@ -65,7 +68,19 @@ impl CodeFolder {
     /// When it cannot be made, or is not this user's alone to change.
     pub fn open(data: &OwnedFolder, engine: Engine, compiler: Compiler) -> io::Result<CodeFolder> {
         let folder = data.folder("compiled")?;
-        Ok(CodeFolder { folder, engine, compiler, compiling: Mutex::default(), wanted: Mutex::default() })
+        Ok(CodeFolder {
+            folder,
+            engine,
+            compiler,
+            compiling: Mutex::default(),
+            wanted: Mutex::default(),
+            gives_way: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on a compilation takes a lower priority: records flow. Before, they wait for it.
+    pub fn give_way(&self) {
+        self.gives_way.store(true, Ordering::Relaxed);
     }
 
     /// The component with this digest, from the code that is kept of it, else
@@ -115,7 +130,8 @@ impl CodeFolder {
         let _alone = locked(&self.compiling);
         // Owner-only from its first moment.
         let mut code = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(dir).map_err(&host)?;
-        self.compiler.compile(bytes, self.engine.code_id(), code.as_file_mut(), dir)?;
+        let gives_way = self.gives_way.load(Ordering::Relaxed);
+        self.compiler.compile(bytes, self.engine.code_id(), code.as_file_mut(), dir, gives_way)?;
         code.as_file().sync_all().map_err(&host)?;
         let checksum = checksum(code.as_file_mut()).map_err(&host)?;
         let path = dir.join(format!("{}{checksum}{SUFFIX}", self.prefix(digest)));

@@ -28,6 +28,8 @@ pub const REFUSED: u8 = 4;
 pub const NOT_WRITTEN: u8 = 5;
 /// Bytes of the child's last words that are read.
 const LAST_WORDS: u64 = 4 << 10;
+/// What a compilation beside records gives way with; see nice(2).
+const NICENESS: i32 = 10;
 const LOOK: Duration = Duration::from_millis(5);
 /// What Rust's runtime, the kernel and wasmtime say when there is no memory left.
 const OUT_OF_MEMORY: [&str; 3] = ["memory allocation of", "Cannot allocate memory", "out of memory"];
@@ -50,17 +52,27 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// Writes the code for `component` into the file `code`.
+    /// Writes the code for `component` into the file `code`; with a lower priority than
+    /// the host's own where it `gives_way`.
     ///
     /// # Errors
     /// What the compiler says of it, a bound that it passed, or what the host lacks.
-    pub fn compile(&self, component: &[u8], code_id: u64, code: &mut File, folder: &Path) -> Result<(), Refused> {
+    pub fn compile(
+        &self,
+        component: &[u8],
+        code_id: u64,
+        code: &mut File,
+        folder: &Path,
+        gives_way: bool,
+    ) -> Result<(), Refused> {
         if !self.apart {
             let compiled = Precompiler::new(code_id).and_then(|compiler| compiler.compile(component));
             let compiled = compiled.map_err(|error| Refused::of(&error))?;
             return code.write_all(&compiled).map_err(Refused::not_compiled(folder));
         }
-        let mut child = self.spawn(component, code_id, code, folder).map_err(Refused::not_compiled(folder))?;
+        let niceness = if gives_way { NICENESS } else { 0 };
+        let mut child =
+            self.spawn(component, code_id, code, folder, niceness).map_err(Refused::not_compiled(folder))?;
         let status = wait(&mut child, self.bounds.time).map_err(Refused::not_compiled(folder))?;
         let Some(status) = status else { return Err(Refused::CompileTimeout(self.bounds.time)) };
         let words = last_words(&mut child);
@@ -69,7 +81,7 @@ impl Compiler {
         Ok(())
     }
 
-    fn spawn(&self, component: &[u8], code_id: u64, code: &File, folder: &Path) -> io::Result<Child> {
+    fn spawn(&self, component: &[u8], code_id: u64, code: &File, folder: &Path, niceness: i32) -> io::Result<Child> {
         let mut input = tempfile::tempfile_in(folder)?;
         input.write_all(component)?;
         input.rewind()?;
@@ -77,7 +89,7 @@ impl Compiler {
         // The child's CPU time ends it where the host ended before it did.
         Command::new(own_binary()?)
             .arg(SUBCOMMAND)
-            .args([format!("{code_id}"), format!("{memory}"), format!("{}", time.as_secs() + 1)])
+            .args([format!("{code_id}"), format!("{memory}"), format!("{}", time.as_secs() + 1), format!("{niceness}")])
             .env_clear()
             .current_dir("/")
             .stdin(input)
@@ -123,11 +135,11 @@ impl From<io::Error> for Unserved {
 ///
 /// # Errors
 /// [`Unserved`].
-pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64) -> Result<(), Unserved> {
+pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64, niceness: i32) -> Result<(), Unserved> {
     confinement::close_inherited();
     // Looks at the processor, which the confinement may keep it from.
     let compiler = Precompiler::new(code_id).map_err(io::Error::other)?;
-    let gaps = confinement::confine(memory, cpu_seconds)?;
+    let gaps = confinement::confine(memory, cpu_seconds, niceness)?;
     let mut component = Vec::new();
     io::stdin().read_to_end(&mut component)?;
     let code = compiler.compile(&component).map_err(|error| Unserved::Component(ForeignText::of_error(&error)))?;
@@ -216,7 +228,8 @@ mod tests {
         let engine = crate::plugin::Engine::new(1, 64 << 20).unwrap();
         let mut code = File::options().write(true).open(full).unwrap();
         let here = Compiler { apart: false, ..COMPILER };
-        let refused = here.compile(component, engine.code_id(), &mut code, Path::new("/data/compiled")).unwrap_err();
+        let refused =
+            here.compile(component, engine.code_id(), &mut code, Path::new("/data/compiled"), false).unwrap_err();
         assert!(refused.to_string().contains("/data/compiled (No space left on device"), "{refused}");
     }
 }

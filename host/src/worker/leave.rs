@@ -1,24 +1,30 @@
 //! The end of a worker.
 
-use rdkafka::consumer::Consumer;
+use std::time::Duration;
 
 use super::{POLL, Worker};
 use crate::commit::Committed;
 use crate::error::WorkerError;
 
+/// How long a worker that leaves waits for a rebalance; a request to leave waits as long.
+const REBALANCE: Duration = Duration::from_secs(5);
+
 impl Worker {
     /// Commits all there is; dropping the worker leaves the group.
     ///
-    /// No `unsubscribe` before that, but where there is no partition: librdkafka
-    /// 2.12 forgets to leave when the close comes while it still stops fetching
-    /// from the partitions that it let go, and when it closes a member that has none.
+    /// No leaving before that, but where there is no partition: librdkafka 2.12
+    /// forgets to leave when the close comes while it still stops fetching from the
+    /// partitions that it let go, and when it closes a member that has none.
     pub(super) fn close(&mut self) -> Result<(), WorkerError> {
         while self.commit()? == Committed::Pending {
             std::thread::sleep(POLL);
         }
         self.handle_rebalances()?;
         if self.tasks.is_empty() && self.restoring.is_empty() && self.awaiting.is_empty() {
-            self.member.unsubscribe();
+            if !self.member.leave(REBALANCE) {
+                let worker = self.index;
+                tracing::warn!(worker, "the group is still being rebalanced: it may wait for this worker's session");
+            }
         }
         for task in self.tasks.values() {
             tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "left");

@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -20,6 +21,9 @@ use rdkafka::{Statistics, TopicPartitionList};
 use super::client::{locked, log_line};
 use crate::task::PartitionEnd;
 
+/// How long one look for statistics takes.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// One member of the group. Dropped, it leaves: its partitions go to other
 /// members at once instead of after the session's timeout, unless its membership
 /// is static (KIP-345), which leaves no group.
@@ -30,6 +34,25 @@ impl Member {
     /// When the client library does not take the configuration.
     pub fn new(config: &ClientConfig) -> KafkaResult<Member> {
         config.create_with_context(MemberContext::default()).map(|client| Member(Arc::new(client)))
+    }
+
+    /// Leaves the group before it is dropped, which a member that has no partition is
+    /// to do: in the midst of a rebalance, such as another worker's leaving begins, the
+    /// client library forgets to leave when it closes, and the group waits for the
+    /// member until its session times out. Waits `patience` for the rebalance at most;
+    /// whether it came to an end.
+    pub(super) fn leave(&self, patience: Duration) -> bool {
+        let (context, deadline) = (self.0.context(), Instant::now() + patience);
+        context.closing.store(true, Ordering::Release);
+        self.0.unsubscribe();
+        context.outside.store(false, Ordering::Release);
+        while !context.outside.load(Ordering::Acquire) {
+            if Instant::now() > deadline {
+                return false;
+            }
+            self.0.poll(LOOK);
+        }
+        true
     }
 
     /// What its queues keep.
@@ -100,6 +123,8 @@ pub struct MemberContext {
     cut_off: AtomicBool,
     /// The member has its share of partitions, which may be none.
     steady: AtomicBool,
+    /// The member does not take part in the group.
+    outside: AtomicBool,
     /// There were statistics since [`MemberContext::settled`] was asked.
     fresh: AtomicBool,
 }
@@ -150,8 +175,9 @@ impl ClientContext for MemberContext {
     fn stats(&self, statistics: Statistics) {
         let up = statistics.brokers.values().any(|broker| broker.state == "UP");
         self.cut_off.store(!up, Ordering::Relaxed);
-        let steady = statistics.cgrp.is_some_and(|group| group.join_state == "steady");
-        self.steady.store(steady, Ordering::Relaxed);
+        let is_in = |state| statistics.cgrp.as_ref().is_some_and(|group| group.join_state == state);
+        self.steady.store(is_in("steady"), Ordering::Relaxed);
+        self.outside.store(is_in("init"), Ordering::Release);
         self.fresh.store(true, Ordering::Release);
         let mut ends = locked(&self.ends);
         for (name, topic) in statistics.topics {

@@ -137,7 +137,7 @@ fn code_that_cannot_be_written_is_no_fault_of_the_plugin() {
     fs::write(&file, plugin("echo")).expect("written");
     let id = gregor::plugin::Engine::new(1, 64 << 20).expect("an engine").code_id().to_string();
     let output = gregor()
-        .args(["compile-plugin", &id, "4294967296", "120"])
+        .args(["compile-plugin", &id, "4294967296", "120", "0"])
         .stdin(File::open(&file).expect("the component"))
         .stdout(OpenOptions::new().write(true).open("/dev/full").expect("a full disk"))
         .stderr(Stdio::piped())

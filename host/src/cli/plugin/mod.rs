@@ -61,10 +61,11 @@ pub struct CompileArgs {
     code_id: u64,
     memory: u64,
     cpu_seconds: u64,
+    niceness: i32,
 }
 
 pub fn compile(args: &CompileArgs) -> ExitCode {
-    match compiler::serve(args.code_id, args.memory, args.cpu_seconds) {
+    match compiler::serve(args.code_id, args.memory, args.cpu_seconds, args.niceness) {
         Ok(()) => ExitCode::SUCCESS,
         Err(compiler::Unserved::Component(problem)) => {
             eprintln!("{problem}");

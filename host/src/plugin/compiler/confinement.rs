@@ -75,11 +75,11 @@ pub fn close_inherited() {
 ///
 /// # Errors
 /// When a bound cannot be set.
-pub fn confine(memory: u64, cpu_seconds: u64) -> io::Result<Vec<&'static str>> {
+pub fn confine(memory: u64, cpu_seconds: u64, niceness: i32) -> io::Result<Vec<&'static str>> {
     // Where the host ends, there is nobody to compile for.
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // Records go first. Neither is granted everywhere, and it compiles without.
-    let _ = nice(10);
+    // Neither is granted everywhere, and it compiles without.
+    let _ = nice(niceness);
     // Where memory ends, the kernel is to end this process and not the host.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
