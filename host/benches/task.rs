@@ -15,12 +15,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use gregor::clock::Clock;
 use gregor::config::Config;
+use gregor::kafka;
+use gregor::kafka::topics::Topic;
 use gregor::plugin::{Engine, Version};
 use gregor::record::{Record, TopicPartition};
 use gregor::state::{Cache, CacheLimits, MemoryStore};
 use gregor::task::{Context, Plan, Position, Progress, Task};
-use gregor::topics::Topic;
-use gregor::worker;
 use nix::time::ClockId;
 
 const PATIENTS: usize = 1_000;
@@ -45,7 +45,7 @@ fn main() -> Result<()> {
 
 /// Nanoseconds that a record takes, on average of `records`.
 fn round(plugin: &str, records: usize) -> Result<f64> {
-    let config = Config::parse(CONFIG, "bench", Path::new("."), [], &worker::check_property)?;
+    let config = Config::parse(CONFIG, "bench", Path::new("."), [], &kafka::check_property)?;
     let plan = Arc::new(Plan::new(&config, &config.pipelines[0]));
     let engine = Engine::new(1, MEMORY)?;
     let embedded = gregor::demo_plugins().into_iter().find(|(name, _)| *name == plugin);

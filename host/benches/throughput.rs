@@ -17,8 +17,8 @@ use std::{env, fs, thread};
 use anyhow::{Context, Result, ensure};
 use futures_executor::block_on;
 use gregor::config::Config;
-use gregor::topics::{Topic, Topics};
-use gregor::worker::{self, Sender};
+use gregor::kafka::topics::{Topic, Topics};
+use gregor::kafka::{self, Sender};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::ClockId;
 use nix::unistd::Pid;
@@ -399,7 +399,7 @@ struct Last {
 fn native(group: &str, records: u64) -> Result<()> {
     let bootstrap = env::var("KAFKA_BOOTSTRAP")?;
     let text = config_of(group, &bootstrap, "last-location", false, Path::new("."));
-    let config = Config::parse(&text, "bench", Path::new("."), [], &worker::check_property)?;
+    let config = Config::parse(&text, "bench", Path::new("."), [], &kafka::check_property)?;
     let done = std::sync::atomic::AtomicU64::new(0);
     thread::scope(|scope| {
         let (config, done) = (&config, &done);
@@ -413,9 +413,9 @@ fn native_member(config: &Config, index: usize, records: u64, done: &std::sync::
     use std::sync::atomic::Ordering::Relaxed;
     let topics: Topics = [Topic::new(SINK, PARTITIONS, 1_048_588)].into_iter().collect();
     // One queue for all of its partitions, and no end is looked for.
-    let mut settings = worker::member_config(config, index, 1);
+    let mut settings = kafka::member_config(config, index, 1);
     let member: BaseConsumer = settings.set("enable.partition.eof", "false").create()?;
-    let sender = worker::new_sender(&worker::sender_config(config, index, &topics))?;
+    let sender = kafka::new_sender(&kafka::sender_config(config, index, &topics))?;
     // Shares fixed by hand: a loop this plain would count records twice in a rebalance.
     let mut share = TopicPartitionList::new();
     for partition in (0..PARTITIONS).filter(|partition| *partition as usize % WORKERS == index) {
@@ -468,7 +468,7 @@ fn native_member(config: &Config, index: usize, records: u64, done: &std::sync::
 }
 
 fn commit(member: &BaseConsumer, sender: &Sender, positions: &mut HashMap<i32, i64>) -> Result<()> {
-    ensure!(worker::flush(sender, Duration::from_secs(60)), "the brokers do not acknowledge");
+    ensure!(kafka::flush(sender, Duration::from_secs(60)), "the brokers do not acknowledge");
     let mut offsets = TopicPartitionList::new();
     for (partition, position) in positions.drain() {
         offsets.add_partition_offset(SOURCE, partition, Offset::Offset(position))?;

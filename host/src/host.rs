@@ -21,14 +21,15 @@ use crate::config::{Config, Guarantee};
 use crate::deploy::{Deployer, Flows, Loader, PluginStatuses, Records, Watch, Workers};
 use crate::error::{HostError, WorkerError};
 use crate::files::{DataDir, OwnedFolder};
+use crate::kafka::topics::{self, Facts, Topics};
+use crate::kafka::{self, Member};
 use crate::plugin::compiler::{Bounds, Compiler};
 use crate::plugin::{CodeFolder, Engine};
 use crate::record::TopicPartition;
 use crate::redrive::{Follower, Requests};
 use crate::state::{Copies, Standby, Stores};
 use crate::task::{Context, Plan, Standings, Versions};
-use crate::topics::{self, Facts, Topics};
-use crate::worker::{self, Command, Member, Shared, Worker};
+use crate::worker::{self, Command, Shared, Worker};
 use bounded::BoundedRun;
 
 pub use options::{Begin, Options};
@@ -99,7 +100,7 @@ impl Host {
         let stores = Arc::new(Stores::open(&config, &plans, &topics, changelogs)?);
         let topics = Arc::new(topics);
         let bounds = options.bounded.then(|| ends(&config, &plans, &topics)).transpose()?;
-        let probe = options.bounded.then(|| worker::base_config(&config).set("group.id", &config.app).create());
+        let probe = options.bounded.then(|| kafka::base_config(&config).set("group.id", &config.app).create());
         let shelf = Arc::new(worker::Shelf::default());
         let (copies, left) = (Copies::default(), shelf.clone());
         let forget = Box::new(move |id: &TopicPartition| drop(left.take(id)));
@@ -141,7 +142,7 @@ impl Host {
         let redriven: Vec<_> = plans.iter().filter_map(redriven).collect();
         let follower = match redriven.is_empty() {
             true => None,
-            false => Some(Follower::start(worker::base_config(&config), redriven, shared.redrives.clone())?),
+            false => Some(Follower::start(kafka::base_config(&config), redriven, shared.redrives.clone())?),
         };
         let (over, ended) = crossbeam_channel::unbounded();
         let mut host = Host {
@@ -168,7 +169,7 @@ impl Host {
         let (hang_up, stop) = crossbeam_channel::bounded(0);
         host._watch = hang_up;
         let (ends, views, stopped) = (shared.ends.clone(), shared.views.clone(), stop.clone());
-        let mut asking = worker::base_config(&host.config);
+        let mut asking = kafka::base_config(&host.config);
         asking.set("isolation.level", "read_committed");
         std::thread::Builder::new().name("ends".into()).spawn(move || ends.follow(&asking, &views, &stopped))?;
         for (plugin, requests) in asked {
@@ -204,10 +205,10 @@ impl Host {
         sources.sort_unstable();
         sources.dedup();
         let partitions = sources.iter().filter_map(|source| topics.get(source)).map(|topic| topic.partitions as usize);
-        let settings = worker::member_config(&self.config, index, partitions.sum());
+        let settings = kafka::member_config(&self.config, index, partitions.sum());
         let member = Member::new(&settings).map_err(HostError::Client)?;
-        let sending = worker::sender_config(&self.config, index, topics);
-        let sender = worker::new_sender(&sending).map_err(HostError::Client)?;
+        let sending = kafka::sender_config(&self.config, index, topics);
+        let sender = kafka::new_sender(&sending).map_err(HostError::Client)?;
         let exactly_once = self.config.delivery.guarantee == Guarantee::ExactlyOnce;
         let committer = Committer::new(self.config.delivery.commit_interval, sending, Watchdog::start(index)?);
         let mut worker = Worker::new(worker::Parts {
@@ -373,7 +374,7 @@ fn start_admin(
 /// members read committed records only.
 fn ends(config: &Config, plans: &[Arc<Plan>], topics: &Topics) -> Result<HashMap<TopicPartition, i64>, HostError> {
     let client: BaseConsumer =
-        worker::base_config(config).set("isolation.level", "read_committed").create().map_err(HostError::Client)?;
+        kafka::base_config(config).set("isolation.level", "read_committed").create().map_err(HostError::Client)?;
     let mut ends = HashMap::new();
     for plan in plans {
         let partitions = topics.get(&plan.source).map_or(0, |topic| topic.partitions);

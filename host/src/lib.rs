@@ -1,6 +1,5 @@
 #![doc = include_str!("../../docs/architecture.md")]
 
-mod access;
 pub mod admin;
 pub mod author;
 pub mod cli;
@@ -12,15 +11,14 @@ pub mod error;
 pub mod files;
 pub mod foreign;
 pub mod host;
+pub mod kafka;
 pub mod origin;
-pub mod partitioner;
 pub mod plugin;
 pub mod record;
 pub mod redrive;
 pub mod repeated;
 pub mod state;
 pub mod task;
-pub mod topics;
 pub mod worker;
 
 /// The plugins that come with the host, by name: components for `wasm32-wasip2`,

@@ -6,10 +6,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 
-use crate::access::{self, Obstacle};
 use crate::config::Config;
 use crate::error::HostError;
-use crate::worker::Quiet;
+use crate::kafka::Quiet;
+use crate::kafka::access::{self, Obstacle};
 
 /// One question.
 pub const ASK: Duration = Duration::from_secs(5);

@@ -26,8 +26,8 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use crate::config::{Config, ConfigErrors};
 use crate::error::HostError;
 use crate::files::private;
+use crate::kafka;
 use crate::plugin::compiler;
-use crate::worker;
 use log::LogFormat;
 
 /// WebAssembly plugins over Kafka records: sandboxed, in order, swapped without stopping.
@@ -121,7 +121,7 @@ impl ConfigArgs {
 
 /// The configuration with this environment, its warnings unsaid.
 fn read(path: &Path) -> Result<Config, ConfigErrors> {
-    Config::load_with(path, std::env::vars_os(), &worker::check_property)
+    Config::load_with(path, std::env::vars_os(), &kafka::check_property)
 }
 
 fn load(path: &Path) -> Result<Config, ConfigErrors> {

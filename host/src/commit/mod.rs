@@ -47,11 +47,11 @@ use rdkafka::producer::Producer;
 pub use watchdog::Watchdog;
 
 use crate::error::WorkerError;
+use crate::kafka::{Failed, Member, Sender};
 use crate::origin::Origin;
 use crate::repeated::Repeated;
 use crate::state::StateError;
 use crate::task::Task;
-use crate::worker::{Failed, Member, Sender};
 use refusal::{Traced, trace};
 use steps::{Unsent, offsets_of, send_changes};
 use transaction::{Closed, Ended};

@@ -8,9 +8,9 @@ use super::refusal::trace;
 use super::steps::{Unsent, classify, flush, leave_uncommitted, offsets_of, send_changes};
 use super::{Committed, Committer, Parties, Phase, STORE, crash};
 use crate::error::WorkerError;
+use crate::kafka::{self, Member, Sender};
 use crate::state::StateError;
 use crate::task::Task;
-use crate::worker::{self, Member, Sender};
 
 impl Committer {
     pub(super) fn commit_plainly(&mut self, parties: Parties<'_>) -> Result<Committed, WorkerError> {
@@ -78,7 +78,7 @@ impl Committer {
         }
         crash::point("state-prepared");
         let settled: Vec<&Task> = tasks.iter().map(|task| &***task).collect();
-        let committed = match worker::commit(member, &offsets_of(&settled)?) {
+        let committed = match kafka::commit(member, &offsets_of(&settled)?) {
             Ok(failed) => {
                 leave_uncommitted(&mut tasks, &failed);
                 if tasks.is_empty() { Committed::Refused } else { Committed::Done }
@@ -110,7 +110,7 @@ impl Committer {
         }
         if let Some((code, reason)) = &fatal {
             tracing::error!(%code, reason, "the producer failed for good; making it anew");
-            *sender = worker::new_sender(&self.producer).map_err(WorkerError::Client)?;
+            *sender = kafka::new_sender(&self.producer).map_err(WorkerError::Client)?;
         }
         let reason = traced.reason.unwrap_or("brokers");
         self.aborts.push(reason);

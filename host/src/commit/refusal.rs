@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
+use crate::kafka::Failed;
 use crate::origin::{Kind, Origin};
 use crate::repeated::Repeated;
 use crate::task::{Refusal, Task};
-use crate::worker::Failed;
 
 /// The reason where it is no output's and no topic's.
 const BROKERS: &str = "brokers";

@@ -9,11 +9,11 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Committed;
 use crate::error::WorkerError;
+use crate::kafka::{self, Sender, Sent, Uncommitted};
 use crate::origin::{Kind, Origin};
 use crate::repeated::Repeated;
 use crate::state::{StateError, changelog};
 use crate::task::Task;
-use crate::worker::{self, Sender, Sent, Uncommitted};
 
 /// How long one try to flush may hold the worker before it polls again.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
@@ -54,11 +54,7 @@ pub(super) fn send_changes(sender: &Sender, task: &mut Task, now_ms: u64, waitin
             Some(entry) => record.payload(&entry.value),
             None => record,
         };
-        worker::offer(sender, record, waiting).map_err(|code| Unsent::Refused {
-            topic: topic.to_string(),
-            code,
-            origin,
-        })
+        kafka::offer(sender, record, waiting).map_err(|code| Unsent::Refused { topic: topic.to_string(), code, origin })
     })
 }
 
@@ -81,7 +77,7 @@ pub(super) fn offsets_of(tasks: &[&Task]) -> Result<TopicPartitionList, WorkerEr
 pub(super) fn flush(sender: &Sender) -> bool {
     let deadline = Instant::now() + FLUSH_PATIENCE;
     loop {
-        let flushed = worker::flush(sender, FLUSH_TURN);
+        let flushed = kafka::flush(sender, FLUSH_TURN);
         sender.poll(Duration::ZERO);
         let outputs = sender.in_flight_count();
         // One that failed counts until its report is polled.

@@ -16,8 +16,8 @@ use rdkafka::producer::Producer;
 use rdkafka::{ClientConfig, TopicPartitionList};
 
 use super::watchdog::Watchdog;
+use crate::kafka::{self, Member, Sender};
 use crate::repeated::Repeated;
-use crate::worker::{self, Member, Sender};
 
 /// One call of the client library.
 const CALL: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ pub enum Closed {
 /// Why it has not.
 pub fn open(config: &ClientConfig, watchdog: &Watchdog) -> Result<Sender, Closed> {
     use RDKafkaErrorCode as Code;
-    let sender = worker::new_sender(config).map_err(Closed::Denied)?;
+    let sender = kafka::new_sender(config).map_err(Closed::Denied)?;
     let _call = watchdog.call();
     let Err(error) = sender.init_transactions(CALL) else { return Ok(sender) };
     let fatal = sender.client().fatal_error().map(|(code, _)| code);
@@ -104,7 +104,7 @@ pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, wa
     let _call = watchdog.call();
     super::crash::point("offsets-sent");
     let flushed = until(Instant::now() + STEP, || {
-        let flushed = worker::flush(sender, TURN);
+        let flushed = kafka::flush(sender, TURN);
         sender.poll(Duration::ZERO);
         flushed || sender.context().has_failed()
     });

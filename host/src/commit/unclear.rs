@@ -8,8 +8,8 @@ use rdkafka::producer::Producer;
 use super::refusal::trace;
 use super::{ASK, Committed, Committer, FENCED, Parties, Phase};
 use crate::error::WorkerError;
+use crate::kafka::{self, Sender};
 use crate::repeated::Repeated;
-use crate::worker::{self, Sender};
 
 static ASKING: Repeated = Repeated::new();
 
@@ -46,7 +46,7 @@ impl Committer {
         let traced = trace(&failures, &mut tasks);
         let dirty: Vec<_> = tasks.into_iter().filter(|task| task.is_dirty()).collect();
         let ids = dirty.iter().map(|task| task.id.clone());
-        let committed = match worker::committed(member, ids, ASK) {
+        let committed = match kafka::committed(member, ids, ASK) {
             Ok(committed) => committed,
             Err(error) => {
                 if let Some(suppressed) = ASKING.line() {

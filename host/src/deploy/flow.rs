@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::audit::{Action, Audit, Flow, Watermark, Who};
 use super::workers::Workers;
 use super::{Decided, Flowing, Refusal, SetBack};
+use crate::kafka::topics::Topics;
 use crate::state::Decision;
 use crate::task::Plan;
-use crate::topics::Topics;
 
 /// Whether the records of each pipeline flow.
 pub struct Flows {

@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
 use super::request::Entry;
 use super::requests::Requests;
 use super::retrieval::Retrieval;
-use crate::worker::{Arrival, PartitionReader, Quiet, reader_config};
+use crate::kafka::{Arrival, PartitionReader, Quiet, reader_config};
 
 /// One question to the brokers.
 const ASK: Duration = Duration::from_secs(5);

@@ -2,9 +2,9 @@
 //! of that.
 
 use super::truncated::Truncated;
+use crate::kafka::MAX_HEADERS;
 use crate::record::{Header, Record};
 use crate::state::{Domain, Timer};
-use crate::worker::MAX_HEADERS;
 
 /// Begins the name of each header that the host adds.
 const OURS: &str = "gregor-";

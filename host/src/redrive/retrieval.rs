@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaResult, RDKafkaErrorCode as Code};
 
 use super::request::{Entry, Request};
 use super::requests::Requests;
-use crate::worker::{Arrival, Arrived, PartitionReader, Quiet, reader_config};
+use crate::kafka::{Arrival, Arrived, PartitionReader, Quiet, reader_config};
 
 /// How long a record is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);

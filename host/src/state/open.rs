@@ -15,9 +15,9 @@ use super::{Cache, Checkpoint, Held, MemoryStore, StateError, StateStore, StoreI
 use super::{Disk, DiskStore, Redis, Standby, Survey};
 use crate::clock::wall_ms;
 use crate::config::{Backend, Config};
+use crate::kafka;
+use crate::kafka::topics::Topics;
 use crate::task::{Plan, StagePlan};
-use crate::topics::Topics;
-use crate::worker;
 
 /// Where a host keeps the folder of its disk stores, below `host.data-dir`.
 pub const DISK_FOLDER: &str = "state";
@@ -143,7 +143,7 @@ impl Stores {
             true => config.redis.as_ref().map(Redis::new).transpose()?,
             false => None,
         };
-        let client = worker::base_config(config);
+        let client = kafka::base_config(config);
         Ok(Stores { app: config.app.clone(), client, changelogs, partitions, disk, redis })
     }
 

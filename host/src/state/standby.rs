@@ -25,9 +25,9 @@ use super::local::{self, Found};
 use super::open::Stores;
 use super::{Checkpoint, MemoryStore, OpenError, StateStore, StoreId};
 use crate::config::Backend;
+use crate::kafka::{self, Quiet};
 use crate::record::TopicPartition;
 use crate::task::{Plan, Position, StagePlan};
-use crate::worker::{self, Quiet};
 
 /// One question to the brokers: a take-over waits behind it.
 const ASK: Duration = Duration::from_secs(1);
@@ -351,6 +351,6 @@ fn committed(
     tails: &[Tail<'_>],
 ) -> Result<HashMap<TopicPartition, Position>, KafkaError> {
     let sources: HashSet<_> = tails.iter().map(|tail| tail.of.source.clone()).collect();
-    let committed = worker::committed(client, sources, ASK)?;
+    let committed = kafka::committed(client, sources, ASK)?;
     Ok(committed.into_iter().map(|(id, group)| (id, group.position)).collect())
 }

@@ -3,8 +3,8 @@
 use super::Context;
 use super::pipeline::{Failed, Pipeline};
 use super::stage::Stage;
+use crate::kafka::topics::Topics;
 use crate::plugin::Failure;
-use crate::topics::Topics;
 
 /// Record keys, in bytes, that every changelog takes beside the largest value.
 const SHORT_KEY: usize = 16 << 10;

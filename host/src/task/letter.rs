@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::provenance::{self, Cause, set};
 use super::unit::Unit;
+use crate::kafka::MAX_HEADERS;
+use crate::kafka::partitioner;
+use crate::kafka::topics::Topic;
 use crate::origin::Origin;
-use crate::partitioner;
 use crate::record::{Output, Record};
 use crate::redrive::{OWN_KEY, TRUNCATED, Truncated};
-use crate::topics::Topic;
-use crate::worker::MAX_HEADERS;
 
 /// A longer key is left out of a letter that is truncated.
 const LONGEST_KEY: usize = 256;

@@ -45,10 +45,10 @@ pub use tally::{BUCKETS, CallTimes, Tally};
 pub use trouble::Trouble;
 pub use view::{PartitionEnd, PartitionState, StageView, View};
 
+use crate::kafka::topics::Topics;
 use crate::plugin::{Engine, Failure, Version};
 use crate::record::TopicPartition;
 use crate::state::{Cache, Entry, Found, Lookup, StateError};
-use crate::topics::Topics;
 
 /// What a worker lends its tasks.
 pub struct Context {

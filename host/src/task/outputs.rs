@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::plan::{Plan, StagePlan};
+use crate::kafka::topics::{Topic, Topics};
 use crate::origin::Origin;
 use crate::plugin::{Emitted, Failure};
 use crate::record::{Header, Output, Record};
-use crate::topics::{Topic, Topics};
 
 /// An output on its way to the next stage.
 pub(super) struct Passed {
@@ -173,7 +173,7 @@ fn headers(given: Vec<crate::plugin::EmittedHeader>) -> Result<Vec<Header>, Fail
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topics::Timestamps;
+    use crate::kafka::topics::Timestamps;
 
     const NOW: u64 = 1_800_000_000_000;
 

@@ -11,12 +11,12 @@ use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Worker;
-use super::member::Rebalance;
-use super::offsets::committed;
 use super::opening::Opened;
 use super::restore::{Restoring, Unopened, Unsure};
 use crate::config::Start;
 use crate::error::WorkerError;
+use crate::kafka::Rebalance;
+use crate::kafka::committed;
 use crate::record::TopicPartition;
 use crate::state::Cache;
 use crate::task::{Noted, PartitionState, Position, Recorded, StagePlan, Task, View};

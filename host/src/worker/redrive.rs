@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Worker, flush};
+use super::Worker;
 use crate::error::WorkerError;
+use crate::kafka::flush;
 use crate::task::{Now, Progress};
 
 /// The longest wait for marks of redriven dead letters to arrive.

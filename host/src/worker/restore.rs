@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::GroupOffset;
 use super::opening::{Opened, open_all};
 use crate::deploy::Who;
+use crate::kafka::GroupOffset;
 use crate::record::TopicPartition;
 use crate::state::changelog::Progress;
 use crate::state::{Decision, Held, OpenError, Opener, Standby, Stores};

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
 
-use super::sender::{Sender, Sent, offer};
-use super::{Worker, flush};
+use super::Worker;
 use crate::clock::wall_ms;
 use crate::error::WorkerError;
+use crate::kafka::flush;
+use crate::kafka::{Sender, Sent, offer};
 use crate::record::Output;
 use crate::task::Task;
 

@@ -10,10 +10,10 @@ use super::{Awaited, Ends, Instances, Shelf};
 use crate::admin::{Health, Metrics, Views};
 use crate::config::UnknownVersions;
 use crate::deploy::Audit;
+use crate::kafka::topics::Facts;
 use crate::record::TopicPartition;
 use crate::redrive::Requests;
 use crate::state::Standby;
-use crate::topics::Facts;
 
 /// What all workers of a process share; touched at commits and rebalances only.
 pub struct Shared {

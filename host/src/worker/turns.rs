@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::member::Member;
-use super::native::{Polled, Queue};
+use crate::kafka::Member;
+use crate::kafka::{Polled, Queue};
 use crate::record::TopicPartition;
 
 /// How long a partition's records are processed while others have some too.

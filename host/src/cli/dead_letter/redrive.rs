@@ -17,9 +17,9 @@ use super::topic::{Found, Known, Reader, Redrive};
 use super::{Chosen, Filter, NONE, PipelineArgs, Place, REFUSED, Refusal};
 use crate::cli::api::{CONFIGURATION, printable};
 use crate::cli::output;
+use crate::kafka::topics;
+use crate::kafka::{self, Quiet, Sender};
 use crate::redrive::{self, Key};
-use crate::topics;
-use crate::worker::{self, Quiet, Sender};
 
 /// Dead letters under way at once: every host holds them in memory.
 const MOST: u64 = 10_000;
@@ -89,7 +89,7 @@ pub fn run(args: &RedriveArgs) -> anyhow::Result<ExitCode> {
     for found in &plan.letters {
         send(&sender, &topic, found)?;
     }
-    while !worker::flush(&sender, TURN) {
+    while !kafka::flush(&sender, TURN) {
         sender.poll(Duration::ZERO);
         sender.context().check()?;
     }
@@ -188,7 +188,7 @@ fn tell(plan: &Plan, chosen: &Chosen, known: &Known) -> io::Result<()> {
 /// Creates the redrive topic, or the partitions that it lacks; the largest
 /// batch that it takes.
 fn ensure(chosen: &Chosen, reader: &Reader<'_>, topic: &str, partitions: i32) -> anyhow::Result<u64> {
-    let client = worker::base_config(&chosen.config);
+    let client = kafka::base_config(&chosen.config);
     let dead_letters = chosen.dead_letters.as_str().into();
     let limits = topics::max_batch_bytes(&client, std::iter::once(&dead_letters));
     let largest = limits.get(&dead_letters).copied().unwrap_or(USUAL_BATCH).max(USUAL_BATCH).saturating_add(BESIDE);
@@ -232,7 +232,7 @@ fn ensure(chosen: &Chosen, reader: &Reader<'_>, topic: &str, partitions: i32) ->
 }
 
 fn sender(chosen: &Chosen, largest: u64) -> anyhow::Result<Sender> {
-    let mut client = worker::base_config(&chosen.config);
+    let mut client = kafka::base_config(&chosen.config);
     client
         .set("acks", "all")
         .set("enable.idempotence", "true")
@@ -240,7 +240,7 @@ fn sender(chosen: &Chosen, largest: u64) -> anyhow::Result<Sender> {
         .set("batch.size", largest.clamp(1_000, 262_144).to_string())
         .set("delivery.report.only.error", "true");
     client.remove("transactional.id");
-    worker::new_sender(&client).context("the Kafka client")
+    kafka::new_sender(&client).context("the Kafka client")
 }
 
 fn send(sender: &Sender, topic: &str, found: &Found) -> anyhow::Result<()> {
@@ -254,7 +254,7 @@ fn send(sender: &Sender, topic: &str, found: &Found) -> anyhow::Result<()> {
         .key(key.bytes())
         .payload(letter.value.as_deref().unwrap_or_default())
         .headers(headers);
-    worker::send(sender, record)?;
+    kafka::send(sender, record)?;
     sender.poll(Duration::ZERO);
     Ok(sender.context().check()?)
 }

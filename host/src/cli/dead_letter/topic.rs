@@ -9,9 +9,9 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use super::{Chosen, Place, REFUSED, Refusal};
 use crate::cli::brokers::{ASK, Brokers};
 use crate::error::HostError;
+use crate::kafka::{self, Arrival, Arrived, PartitionReader, Quiet};
 use crate::record::Header;
 use crate::redrive::{self, Entry, Key, Letter};
-use crate::worker::{self, Arrival, Arrived, PartitionReader, Quiet};
 
 /// The longest wait for records.
 const TURN: Duration = Duration::from_millis(100);
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
     /// When the client refuses its configuration.
     pub fn new(chosen: &'a Chosen) -> Result<Reader<'a>, HostError> {
         let made = |isolation: &str| {
-            let mut client = worker::base_config(&chosen.config);
+            let mut client = kafka::base_config(&chosen.config);
             client.remove("group.protocol").remove("group.instance.id").remove("group.id");
             client
                 .set("isolation.level", isolation)

@@ -23,7 +23,7 @@ use super::run::stop_signals;
 use crate::config::Config;
 use crate::files::private;
 use crate::host::{Host, Options};
-use crate::worker;
+use crate::kafka;
 
 const WORKERS: usize = 3;
 const PLUGIN: &str = "last-location";
@@ -170,7 +170,7 @@ fn admin_token() -> anyhow::Result<String> {
 }
 
 fn config(text: &str, folder: &Path) -> anyhow::Result<Config> {
-    Ok(Config::parse(text, "demo", folder, [], &worker::check_property)?)
+    Ok(Config::parse(text, "demo", folder, [], &kafka::check_property)?)
 }
 
 /// The configuration that a user would write, for this cluster.

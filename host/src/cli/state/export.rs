@@ -13,7 +13,7 @@ use super::stopped::Stopped;
 use super::{From, Refusal, StageArgs, bar};
 use crate::cli::output::{Stdout, stdout};
 use crate::clock::wall_ms;
-use crate::partitioner;
+use crate::kafka::partitioner;
 use crate::state::{Line, MAX_ENTRIES, Page, StateStore, is_stamp};
 
 /// Nothing is here of partitions with records processed.

@@ -8,9 +8,9 @@ use super::{NO_STATE, Refusal};
 use crate::cli::brokers::{ASK, Brokers};
 use crate::config::{Config, Start};
 use crate::error::HostError;
+use crate::kafka::{self, Quiet};
 use crate::state::{At, Local};
 use crate::task::{Noted, Position};
-use crate::worker::{self, Quiet};
 
 pub struct Group<'a> {
     config: &'a Config,
@@ -61,7 +61,7 @@ impl Group<'_> {
     /// # Errors
     /// When the client refuses its configuration.
     pub fn new(config: &Config) -> Result<Group<'_>, HostError> {
-        let mut client = worker::base_config(config);
+        let mut client = kafka::base_config(config);
         // Waits for what a transaction has not decided yet.
         client.set("group.id", &config.app).set("isolation.level", "read_committed").set("enable.auto.commit", "false");
         let asking = client.create_with_context(Quiet).map_err(HostError::Client)?;
@@ -180,7 +180,7 @@ impl Group<'_> {
     /// # Errors
     /// When no broker answers.
     pub fn topic_id(&self, topic: &str) -> Result<Option<String>, HostError> {
-        self.brokers.until(|| worker::topic_id(&self.asking, topic, ASK))
+        self.brokers.until(|| kafka::topic_id(&self.asking, topic, ASK))
     }
 
     /// How many members the group has, as far as the brokers tell: of the newer

@@ -10,9 +10,9 @@ use super::group::{Group, Standpoint};
 use super::{Chosen, From, NO_STATE, Refusal};
 use crate::clock::wall_ms;
 use crate::config::Backend;
+use crate::kafka;
 use crate::state::changelog::{Progress, Reader, Replay};
 use crate::state::{DISK_FOLDER, Disk, Local, MemoryStore, Redis, Stamp, StateStore, StoreId};
-use crate::worker;
 
 /// How often a bar shows what is left to read.
 const LOOK: Duration = Duration::from_millis(200);
@@ -87,7 +87,7 @@ impl<'a> Stopped<'a> {
                 // It may have been made before its source grew.
                 Some(count) if count as usize <= stopped.positions.len() => {
                     stopped.positions.truncate(count as usize);
-                    stopped.reader = Some(Reader::new(&worker::base_config(config))?);
+                    stopped.reader = Some(Reader::new(&kafka::base_config(config))?);
                 }
                 Some(count) => {
                     return refuse(format!(

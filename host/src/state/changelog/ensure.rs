@@ -13,7 +13,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::error::ChangelogError;
 use crate::config::Config;
-use crate::worker::{self, Quiet};
+use crate::kafka::{self, Quiet};
 
 /// A changelog topic that a stage needs.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub fn ensure(config: &Config, wanted: &[Wanted]) -> Result<Vec<Changelog>, Chan
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let client = worker::base_config(config);
+    let client = kafka::base_config(config);
     let brokers = Brokers {
         config,
         asking: client.create_with_context(Quiet).map_err(ChangelogError::Client)?,

@@ -9,8 +9,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use super::error::ReplayError;
 use super::replay::{Loading, Progress, Replay, Replayed, tombstones_may_be_gone};
+use crate::kafka::{Arrival, PartitionReader, Quiet, reader_config};
 use crate::state::StateStore;
-use crate::worker::{Arrival, PartitionReader, Quiet, reader_config};
 
 /// One question to the brokers.
 pub(super) const ASK: Duration = Duration::from_secs(5);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::codec::{Decoded, HEADER, Malformed, decode};
 use super::error::ReplayError;
+use crate::kafka::Arrived;
 use crate::state::{Checkpoint, StateStore};
-use crate::worker::Arrived;
 
 /// How far a checkpoint's clock may be off from the brokers'.
 const CLOCK_SKEW: Duration = Duration::from_mins(1);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::error::ReplayError;
 use super::reader::{ASK, Reader, TURN, check, failed, unavailable};
 use super::replay::{Replay, read_record};
+use crate::kafka::{Arrival, PartitionReader, topic_id};
 use crate::state::stamp::{STAMP, Stamp};
-use crate::worker::{Arrival, PartitionReader, topic_id};
 
 /// Records that are read first, back from the end: a commit stamps the state with
 /// nearly its last record.

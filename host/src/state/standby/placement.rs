@@ -8,8 +8,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 use sha2::{Digest, Sha256};
 
+use crate::kafka::Quiet;
 use crate::record::TopicPartition;
-use crate::worker::Quiet;
 
 /// The group at rest: its hosts, and which of them owns what.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -21,10 +21,10 @@ use super::pipeline::{Pipeline, Settled, Tried};
 use super::provenance::{self, Cause};
 use super::unit::{Place, Unit};
 use super::{Context, Now, Task};
+use crate::kafka::topics::Topics;
 use crate::record::{Output, Record};
 use crate::redrive::{Failed, Letter};
 use crate::state::{CacheError, Key, Parked, StateError};
-use crate::topics::Topics;
 
 /// How long one turn puts parked ones through before records, other partitions
 /// and commits get theirs.

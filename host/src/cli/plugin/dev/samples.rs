@@ -9,7 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::cli::api::printable;
 use crate::cli::brokers::{ASK, Brokers};
 use crate::config::{Config, Pipeline};
-use crate::worker::{self, Quiet};
+use crate::kafka::{self, Quiet};
 
 /// How long records are waited for.
 const WAIT: Duration = Duration::from_secs(8);
@@ -73,7 +73,7 @@ impl<'a> Samples<'a> {
 
     /// At the end of every topic of the pipeline.
     fn consumer(&self) -> anyhow::Result<BaseConsumer<Quiet>> {
-        let mut client = worker::reader_config(&worker::base_config(self.config), "read_committed");
+        let mut client = kafka::reader_config(&kafka::base_config(self.config), "read_committed");
         client.set("enable.partition.eof", "false").set("fetch.wait.max.ms", "100");
         // The client assigns partitions only where it knows a group; it joins none.
         client.set("group.id", &self.config.app);
@@ -112,7 +112,7 @@ fn pairs(inputs: &mut Vec<Seen>, outputs: &mut Vec<Seen>, most: usize) -> usize 
 
 impl Seen {
     fn of(message: &BorrowedMessage<'_>, source: &str) -> Seen {
-        let headers = worker::headers(message);
+        let headers = kafka::headers(message);
         let header = |name: &str| {
             let found = headers.iter().find(|(known, _)| known == name)?.1.as_deref()?;
             std::str::from_utf8(found).ok()?.parse::<i64>().ok()

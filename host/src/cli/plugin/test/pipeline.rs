@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::worker;
+use crate::kafka;
 
 /// The name of a pipeline that no configuration has.
 pub const NAME: &str = "test";
@@ -51,7 +51,7 @@ impl Stages<'_> {
                 settings.join(", "),
             ));
         }
-        Ok(Config::parse(&document, "the stages", Path::new("."), [], &worker::check_property)?)
+        Ok(Config::parse(&document, "the stages", Path::new("."), [], &kafka::check_property)?)
     }
 }
 

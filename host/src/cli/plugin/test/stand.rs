@@ -12,13 +12,13 @@ use super::records::{Given, Step};
 use super::{MAX_SIZE, line};
 use crate::config::{Backend, Config, FutureRecords, OnFailure};
 use crate::files::{foreign, private};
-use crate::partitioner;
+use crate::kafka::partitioner;
+use crate::kafka::topics::{Topic, Topics};
 use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
 use crate::record::{Output, Record, TopicPartition};
 use crate::redrive::{Failed, Letter};
 use crate::state::{Cache, MemoryStore};
 use crate::task::{Context, Now, Plan, Position, Progress, Task, Versions};
-use crate::topics::{Topic, Topics};
 
 /// Where records that fail for good go, unless the configuration names a topic.
 const DEAD_LETTER: &str = "gregor-test-dead-letter";

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 
 use crate::cli::state::{NO_STATE, Refusal};
-use crate::partitioner;
+use crate::kafka::partitioner;
 use crate::state::{Entry, Line, is_parked, is_stamp};
 
 /// Longest key that a plugin can set, in bytes.

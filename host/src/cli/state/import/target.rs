@@ -12,13 +12,13 @@ use crate::cli::state::group::{Group, Standpoint};
 use crate::cli::state::{Chosen, NO_STATE, Refusal};
 use crate::clock::wall_ms;
 use crate::config::Backend;
+use crate::kafka::topics::SendBounds;
+use crate::kafka::{self, Sender};
 use crate::state::changelog::{self, Changelog, HEADER, Wanted};
 use crate::state::{
     At, Checkpoint, DISK_FOLDER, Disk, Entry, Ground, Log, MAX_ENTRIES, Page, Point, Redis, STAMP, Stamp, Standing,
     StateError, StateStore, StoreId,
 };
-use crate::topics::SendBounds;
-use crate::worker::{self, Sender};
 
 /// Bytes of entries that are looked at at once.
 const PAGE_BYTES: usize = 1 << 20;
@@ -246,7 +246,7 @@ fn to_changelog(chosen: &Chosen, group: &Group<'_>, topic: &str, partitions: i32
     };
     let changelogs = changelog::ensure(&chosen.config, &[wanted])?;
     let largest = changelogs.first().map_or(1_000_000, |changelog: &Changelog| changelog.max_batch_bytes);
-    let mut client: ClientConfig = worker::base_config(&chosen.config);
+    let mut client: ClientConfig = kafka::base_config(&chosen.config);
     client
         .set("acks", "all")
         .set("enable.idempotence", "true")
@@ -255,7 +255,7 @@ fn to_changelog(chosen: &Chosen, group: &Group<'_>, topic: &str, partitions: i32
         .set("queue.buffering.max.kbytes", SendBounds::queue_kib(2 * largest).to_string())
         .set("delivery.report.only.error", "true");
     client.remove("transactional.id");
-    let sender = worker::new_sender(&client).context("the Kafka client")?;
+    let sender = kafka::new_sender(&client).context("the Kafka client")?;
     let points = positions(chosen, group, partitions)?;
     let mut filling = Filling::Changelog { sender, topic: topic.to_owned() };
     for (partition, stamp) in (0..).zip(stamps(chosen, group, &points, Some(topic))?) {
@@ -302,7 +302,7 @@ impl Filling {
                 let headers = OwnedHeaders::new().insert(Header { key: name, value: Some(&header) });
                 let record = BaseRecord::with_opaque_to(topic, 0);
                 let record = record.partition(partition).key(key).payload(&entry.value).headers(headers);
-                worker::send(sender, record)?;
+                kafka::send(sender, record)?;
                 sender.poll(Duration::ZERO);
                 Ok(sender.context().check()?)
             }
@@ -317,7 +317,7 @@ impl Filling {
     pub fn finish(self) -> anyhow::Result<()> {
         match self {
             Filling::Changelog { sender, .. } => {
-                while !worker::flush(&sender, TURN) {
+                while !kafka::flush(&sender, TURN) {
                     sender.poll(Duration::ZERO);
                     sender.context().check()?;
                 }

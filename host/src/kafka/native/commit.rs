@@ -13,8 +13,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR as OK;
 
+use crate::kafka::Member;
 use crate::record::TopicPartition;
-use crate::worker::Member;
 
 /// A partition whose offset the brokers did not take, and why.
 pub type Uncommitted = (TopicPartition, RDKafkaErrorCode);

@@ -18,12 +18,12 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaRespErr;
 
-use crate::access::{self, Obstacle};
 use crate::config::Config;
 use crate::error::HostError;
+use crate::kafka;
+use crate::kafka::access::{self, Obstacle};
 use crate::state::changelog::{self, Changelog, Wanted};
 use crate::task::Plan;
-use crate::worker;
 
 /// What a topic takes.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ const LARGEST_UNKNOWN: u64 = 16 << 20;
 /// [`HostError::Denied`] when this principal may not see it.
 /// [`HostError::SmallDeadLetters`] when one cannot take dead letters.
 pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Changelog>), HostError> {
-    let client = worker::base_config(config);
+    let client = kafka::base_config(config);
     let asking: BaseConsumer = client.create().map_err(HostError::Client)?;
     let deadline = Instant::now() + config.host.start_timeout;
     let named = plans.iter().flat_map(|plan| {

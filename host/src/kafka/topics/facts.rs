@@ -10,8 +10,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::{ASK, SendBounds, Topic, Topics, describe};
 use crate::config::Config;
+use crate::kafka;
 use crate::task::Plan;
-use crate::worker;
 
 /// The topics of a host, as of the last time that the brokers were asked.
 pub struct Facts {
@@ -28,7 +28,7 @@ impl Facts {
     /// `topics` are those found at start.
     pub fn new(config: &Config, plans: &[Arc<Plan>], topics: Arc<Topics>) -> Facts {
         Facts {
-            client: worker::base_config(config),
+            client: kafka::base_config(config),
             bounds: SendBounds::of(config),
             sources: plans.iter().map(|plan| plan.source.clone()).collect(),
             topics: Mutex::new(topics),

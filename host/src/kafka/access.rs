@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use crate::config::Config;
 use crate::error::HostError;
 use crate::foreign::ForeignText;
-use crate::worker;
+use crate::kafka;
 
 /// Longest look for the reason, where the brokers give none, and the least.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -51,7 +51,7 @@ impl Obstacle {
     /// long as is `left`, but two seconds at least and three at most.
     pub fn find(config: &Config, left: Duration) -> Option<Obstacle> {
         let patience = left.clamp(LEAST_PATIENCE, PATIENCE);
-        let client = worker::base_config(config);
+        let client = kafka::base_config(config);
         let topic = config.pipelines.first().map_or("", |pipeline| pipeline.source.as_str());
         let obstacle = listen(&client, topic, patience)?;
         if obstacle.kind != Kind::Authority {

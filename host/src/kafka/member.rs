@@ -41,7 +41,7 @@ impl Member {
     /// client library forgets to leave when it closes, and the group waits for the
     /// member until its session times out. Waits `patience` for the rebalance at most;
     /// whether it came to an end.
-    pub(super) fn leave(&self, patience: Duration) -> bool {
+    pub fn leave(&self, patience: Duration) -> bool {
         let (context, deadline) = (self.0.context(), Instant::now() + patience);
         context.closing.store(true, Ordering::Release);
         self.0.unsubscribe();
@@ -56,7 +56,7 @@ impl Member {
     }
 
     /// What its queues keep.
-    pub(super) fn consumer(&self) -> &Arc<BaseConsumer<MemberContext>> {
+    pub fn consumer(&self) -> &Arc<BaseConsumer<MemberContext>> {
         &self.0
     }
 }

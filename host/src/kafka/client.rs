@@ -9,8 +9,8 @@ use rdkafka::error::KafkaError;
 
 use crate::config::{Config, Guarantee};
 use crate::foreign::ForeignText;
+use crate::kafka::topics::{SendBounds, Topics};
 use crate::repeated::Repeated;
-use crate::topics::{SendBounds, Topics};
 
 /// Whether the client library takes a property of [kafka]; else its own words.
 ///

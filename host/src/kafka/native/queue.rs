@@ -28,8 +28,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF as END;
 
 use super::partition::Arrived;
+use crate::kafka::member::MemberContext;
 use crate::record::TopicPartition;
-use crate::worker::member::MemberContext;
 
 /// A queue of a member of the group.
 pub struct Queue {
