@@ -223,7 +223,12 @@ impl Task {
 
     /// Whether its partition is to be paused.
     pub fn waits(&self) -> bool {
-        self.waiting.is_some() || self.is_unmigrated() || self.paused || self.is_unreadable()
+        self.waiting.is_some()
+            || self.is_unmigrated()
+            || self.paused
+            || self.is_unreadable()
+            // It is opened anew, and its records are processed then.
+            || self.broken.is_some()
     }
 
     pub fn is_paused(&self) -> bool {

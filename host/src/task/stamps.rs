@@ -44,6 +44,16 @@ impl Task {
         self
     }
 
+    /// Whether any of its state is stamped: it belongs to offsets of one source.
+    pub fn is_stamped(&self) -> bool {
+        self.stamps.words.is_some()
+    }
+
+    /// The id of the source that its state is of, where the brokers told it.
+    pub fn source_id(&self) -> Option<&str> {
+        self.stages().find_map(|stage| stage.cache.ground()?.source.as_deref())
+    }
+
     /// What was decided about the state has no commit: it is opened anew, as the
     /// group's offset and what stands in the stores say then.
     pub(super) fn take_back_decision(&mut self) {

@@ -194,6 +194,9 @@ impl Worker {
                 Some(decided) => task = task.decided(decided.position),
                 None => self.pin(&mut task),
             }
+            if let Some(source) = task.source_id() {
+                self.shared.ends.note_id(&task.id.topic, source);
+            }
             tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "restored");
             self.take_up(self.with_pause(task))?;
             self.publish();

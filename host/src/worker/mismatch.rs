@@ -13,7 +13,7 @@ use super::restore::Restoring;
 use crate::deploy::{Settled, Who};
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
-use crate::state::{Decision, Held};
+use crate::state::{Decision, Held, StateError};
 use crate::task::{PartitionState, Task, View};
 
 /// A partition that is held.
@@ -44,6 +44,19 @@ impl Worker {
         self.mismatched.insert(id, Mismatched { restoring, text });
         self.tell_mismatches();
         Ok(())
+    }
+
+    /// Breaks off tasks whose source is another topic by now than the one that their
+    /// state is of: it is opened anew, which compares the two, and holds the partition.
+    pub(super) fn notice_other_sources(&mut self) {
+        let ends = &self.shared.ends;
+        for task in self.tasks.values_mut().filter(|task| task.is_stamped() && task.broken().is_none()) {
+            let Some(now) = ends.topic_id(&task.id.topic) else { continue };
+            if task.source_id().is_some_and(|was| was != now) {
+                let told = format!("source `{}` was deleted and made anew", task.id.topic);
+                task.break_off(StateError::Refused(told));
+            }
+        }
     }
 
     /// The partition is another member's.

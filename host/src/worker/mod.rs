@@ -304,6 +304,7 @@ impl Worker {
     /// Commits what tasks have settled, then tells everyone who looks.
     fn commit(&mut self) -> Result<Committed, WorkerError> {
         let started = Instant::now();
+        self.notice_other_sources();
         let beat = || self.shared.health.beat(self.index, wall_ms());
         let committed = self.committer.commit(Parties {
             member: &self.member,

@@ -364,6 +364,48 @@ fn a_source_made_anew_holds_and_is_reset() {
 }
 
 #[test]
+fn a_source_made_anew_while_running_holds() {
+    // With fewer records than before, and with more: then nothing is out of range.
+    for (state, guarantee, count) in [
+        (MEMORY, Guarantee::ExactlyOnce, 2),
+        (DISK, Guarantee::AtLeastOnce, 9),
+        (DISK_ALONE, Guarantee::ExactlyOnce, 9),
+        (REDIS, Guarantee::AtLeastOnce, 2),
+    ] {
+        let ward = Ward::new(state, guarantee);
+        ward.send(0..5);
+        let mut host = ward.start();
+        ward.settle();
+        kafka().make_anew(&ward.source, kafka().partitions(&ward.source), &[]);
+        ward.send(0..count);
+        let reason = eventually("the partition is held", || why(&host));
+        says(
+            &reason,
+            &["of an earlier topic", "was deleted and made anew", &format!("holds offsets 0 to {count} now")],
+        );
+        ward.decide(&host, "reset");
+        ward.settle();
+        host.term();
+        assert_eq!(ward.count(), count.to_string(), "{state}");
+        assert_eq!(ward.exported(), keys(0..count), "{state}");
+    }
+}
+
+#[test]
+fn a_source_without_state_made_anew_while_running_is_told() {
+    let (source, sink) = (kafka().topic(1), kafka().topic(1));
+    let setup = Setup::new().workers(1).pipeline(Pipeline::new(&source).sink(&sink).stage(Stage::new("echo")));
+    let send = |count: usize| kafka().produce(&source, (0..count).map(|_| Record::new("key", "value").partition(0)));
+    send(5);
+    let mut host = setup.start();
+    until("everything is committed", || kafka().is_settled(&setup.app, &source));
+    kafka().make_anew(&source, kafka().partitions(&source), &[]);
+    send(9);
+    host.wait_for_log("was deleted and made anew while this host read it");
+    host.term();
+}
+
+#[test]
 fn a_source_that_ends_below_the_position_holds() {
     let ward = Ward::new(MEMORY, Guarantee::AtLeastOnce);
     ward.send(0..5);
