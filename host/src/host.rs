@@ -167,10 +167,10 @@ impl Host {
         }
         let (hang_up, stop) = crossbeam_channel::bounded(0);
         host._watch = hang_up;
-        let (ends, views, stopped) = (shared.ends.clone(), shared.views.clone(), stop.clone());
+        let (ends, views, stopped, of) = (shared.ends.clone(), shared.views.clone(), stop.clone(), plans.clone());
         let mut asking = worker::base_config(&host.config);
         asking.set("isolation.level", "read_committed");
-        std::thread::Builder::new().name("ends".into()).spawn(move || ends.follow(&asking, &views, &stopped))?;
+        std::thread::Builder::new().name("ends".into()).spawn(move || ends.follow(&asking, &of, &views, &stopped))?;
         for (plugin, requests) in asked {
             let deployer = Deployer::new(
                 started.clone(),
