@@ -61,6 +61,8 @@ mod growth_of_hosts;
 mod growth_of_topics;
 #[path = "behaviour/hostile.rs"]
 mod hostile;
+#[path = "behaviour/hostile_arguments.rs"]
+mod hostile_arguments;
 #[path = "behaviour/hostile_batches.rs"]
 mod hostile_batches;
 #[path = "behaviour/hostile_connections.rs"]
