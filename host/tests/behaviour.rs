@@ -75,6 +75,8 @@ mod hostile_folders;
 mod hostile_neighbours;
 #[path = "behaviour/hostile_producers.rs"]
 mod hostile_producers;
+#[path = "behaviour/hostile_storm.rs"]
+mod hostile_storm;
 #[path = "behaviour/kafka_tools.rs"]
 mod kafka_tools;
 #[path = "behaviour/keyvalue.rs"]
