@@ -2,6 +2,7 @@
 //! and ends them.
 
 mod bounded;
+mod brokers;
 mod options;
 
 use std::net::SocketAddr;
@@ -171,6 +172,9 @@ impl Host {
         let mut asking = worker::base_config(&host.config);
         asking.set("isolation.level", "read_committed");
         std::thread::Builder::new().name("ends".into()).spawn(move || ends.follow(&asking, &of, &views, &stopped))?;
+        let (asking, health, stopped) = (host.config.clone(), shared.health.clone(), stop.clone());
+        let brokers = move || brokers::follow(&asking, &health, &stopped);
+        std::thread::Builder::new().name("brokers".into()).spawn(brokers)?;
         for (plugin, requests) in asked {
             let deployer = Deployer::new(
                 started.clone(),
