@@ -2,6 +2,7 @@
 //! and ends them.
 
 mod bounded;
+mod brokers;
 mod options;
 
 use std::net::SocketAddr;
@@ -168,10 +169,13 @@ impl Host {
         }
         let (hang_up, stop) = crossbeam_channel::bounded(0);
         host._watch = hang_up;
-        let (ends, views, stopped) = (shared.ends.clone(), shared.views.clone(), stop.clone());
+        let (ends, views, stopped, of) = (shared.ends.clone(), shared.views.clone(), stop.clone(), plans.clone());
         let mut asking = kafka::base_config(&host.config);
         asking.set("isolation.level", "read_committed");
-        std::thread::Builder::new().name("ends".into()).spawn(move || ends.follow(&asking, &views, &stopped))?;
+        std::thread::Builder::new().name("ends".into()).spawn(move || ends.follow(&asking, &of, &views, &stopped))?;
+        let (asking, health, stopped) = (host.config.clone(), shared.health.clone(), stop.clone());
+        let brokers = move || brokers::follow(&asking, &health, &stopped);
+        std::thread::Builder::new().name("brokers".into()).spawn(brokers)?;
         for (plugin, requests) in asked {
             let deployer = Deployer::new(
                 started.clone(),

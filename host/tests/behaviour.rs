@@ -61,6 +61,8 @@ mod growth_of_hosts;
 mod growth_of_topics;
 #[path = "behaviour/hostile.rs"]
 mod hostile;
+#[path = "behaviour/hostile_arguments.rs"]
+mod hostile_arguments;
 #[path = "behaviour/hostile_batches.rs"]
 mod hostile_batches;
 #[path = "behaviour/hostile_connections.rs"]
@@ -73,6 +75,8 @@ mod hostile_folders;
 mod hostile_neighbours;
 #[path = "behaviour/hostile_producers.rs"]
 mod hostile_producers;
+#[path = "behaviour/hostile_storm.rs"]
+mod hostile_storm;
 #[path = "behaviour/kafka_tools.rs"]
 mod kafka_tools;
 #[path = "behaviour/keyvalue.rs"]

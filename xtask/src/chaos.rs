@@ -64,7 +64,8 @@ enum Scenario {
     Producers,
     /// Windows equal those of the Flink job of examples/flink, also of a host that is killed
     Flink,
-    /// Generated plugins are refused or contained; each round is one of them
+    /// Generated plugins are refused or contained, each round is one of them; files, connections and
+    /// signals at every edge, 300 of them at most
     Hostile,
     /// Plugins in every language process records without a trap; 200,000 of them if not told otherwise
     Languages,

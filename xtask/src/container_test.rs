@@ -5,10 +5,18 @@
 //! debootstrap with apt-get, runs an engine of its own whose data are in
 //! `gregor-containers` in the folder for temporary files, and builds
 //! stand-ins for the public images there (see `xtask/container`). The folder
-//! stays, so that a second run is quick; `--fresh` starts anew.
+//! stays, and with it the layers of all images, so that a second run builds only
+//! what has changed; `--fresh` starts anew.
+//!
+//! Beside what comes out, it shows what people do with the containers: a plugin in
+//! Python within a limit of memory, a version dropped into the mounted folder,
+//! `docker stop`, a second host, and one again. It takes what `cargo xtask languages`
+//! takes for Python.
 
 mod check;
+mod daily;
 mod engine;
+mod python;
 mod stand_ins;
 
 use std::fs;
@@ -47,7 +55,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     command::run(engine.build().args(["--tag=gregor", "."]), INSTALL)?;
 
     let services = Services::up(&engine)?;
-    let outcome = check::all(&engine);
+    let outcome = check::all(&engine).and_then(|()| python::check(&engine)).and_then(|()| daily::all(&engine));
     if outcome.is_err() {
         let _ = command::run(&mut engine.compose(["logs", "--tail=60"]), INSTALL);
     }

@@ -14,10 +14,11 @@ mod component;
 mod sources;
 mod tools;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use clap::ValueEnum;
 
 use crate::cargo::Tally;
@@ -85,6 +86,15 @@ pub fn build() -> Result<Tally> {
 /// When a tool cannot be installed.
 pub fn check() -> Result<Tally> {
     build_all(&Language::ALL, true)
+}
+
+/// A plugin in Python, built where it is not yet.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn python(plugin: &str) -> Result<PathBuf> {
+    ensure!(build_all(&[Language::Python], false)?.failed == 0, "the plugins in Python do not build: see above");
+    Ok(sources::components(Language::Python).join(format!("{plugin}.wasm")))
 }
 
 fn build_all(languages: &[Language], test: bool) -> Result<Tally> {

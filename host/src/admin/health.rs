@@ -25,6 +25,8 @@ pub struct Health {
     /// Of each worker that holds partitions as `state-mismatch`: how many, and
     /// the first of them. Touched where one is held or let go.
     mismatched: Mutex<BTreeMap<usize, (usize, String)>>,
+    /// Why brokers do not let this host in, as far as they say so.
+    obstacle: Mutex<Option<&'static str>>,
 }
 
 /// On a cache line of its own: each worker writes here at every record.
@@ -57,7 +59,7 @@ impl Health {
             stuck: AtomicU64::new(0),
             settled: AtomicU64::new(0),
         };
-        Health { workers: (0..workers).map(worker).collect(), mismatched: Mutex::default() }
+        Health { workers: (0..workers).map(worker).collect(), mismatched: Mutex::default(), obstacle: Mutex::default() }
     }
 
     /// How many workers there are.
@@ -90,6 +92,20 @@ impl Health {
         if let Some(worker) = self.workers.get(worker) {
             worker.brokers.store(answering, Relaxed);
         }
+    }
+
+    /// Whether a broker answers every worker.
+    pub fn reaches_brokers(&self) -> bool {
+        self.cut_off().is_none()
+    }
+
+    /// Why brokers do not let this host in; told while they answer no worker.
+    pub fn obstacle(&self, why: Option<&'static str>) {
+        *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn cut_off(&self) -> Option<usize> {
+        self.workers.iter().position(|worker| !worker.brokers.load(Relaxed))
     }
 
     /// A commit of `worker` has waited for brokers or a state store since
@@ -156,7 +172,10 @@ impl Health {
                 silence.as_secs()
             ));
         }
-        if let Some(worker) = self.workers.iter().position(|worker| !worker.brokers.load(Relaxed)) {
+        if let Some(worker) = self.cut_off() {
+            if let Some(why) = *self.obstacle.lock().unwrap_or_else(PoisonError::into_inner) {
+                return Err(format!("{why}. This host's log says more"));
+            }
             return Err(format!(
                 "no broker answers worker {worker}: check that Kafka runs and that `bootstrap.servers` in [kafka] names it"
             ));
@@ -178,6 +197,14 @@ impl Health {
                 waits.as_secs()
             ));
         }
+        Ok(())
+    }
+
+    /// Whether every partition's work is kept.
+    ///
+    /// # Errors
+    /// As [`Health::ready`].
+    pub fn progresses(&self) -> Result<(), String> {
         let stuck = |worker: &Worker| Some(worker.stuck.load(Relaxed)).filter(|partitions| *partitions > 0);
         if let Some((worker, partitions)) =
             self.workers.iter().enumerate().find_map(|(index, worker)| Some((index, stuck(worker)?)))
@@ -262,6 +289,8 @@ mod tests {
         health.brokers(0, false);
         assert!(health.ready(NOW).unwrap_err().contains("no broker answers worker 0"));
         assert!(health.alive(NOW));
+        health.obstacle(Some("the brokers refuse the login"));
+        assert!(health.ready(NOW).unwrap_err().starts_with("the brokers refuse the login. This host's log"));
         health.brokers(0, true);
         assert_eq!(health.ready(NOW), Ok(()));
     }
@@ -305,10 +334,10 @@ mod tests {
         let health = beating(1);
         health.joined(0);
         health.stuck(0, 2);
-        assert!(health.ready(NOW).unwrap_err().contains("2 partitions of worker 0 make no progress"));
+        assert!(health.progresses().unwrap_err().contains("2 partitions of worker 0 make no progress"));
         assert!(health.alive(NOW));
         health.stuck(0, 0);
-        assert_eq!(health.ready(NOW), Ok(()));
+        assert_eq!(health.progresses(), Ok(()));
     }
 
     #[test]

@@ -53,6 +53,8 @@ impl Bounds {
     };
     /// From the first byte of a request's body to its last.
     pub const BODY: Duration = Duration::from_secs(300);
+    /// Longest wait of an upload for those of the same plugin before it.
+    pub const TURN: Duration = Duration::from_secs(300);
 }
 
 /// Serves `router` on every connection to `listener`, until it is dropped.

@@ -179,10 +179,10 @@ async fn healthz(State(status): State<Arc<Status>>) -> (StatusCode, &'static str
 }
 
 async fn readyz(State(status): State<Arc<Status>>) -> (StatusCode, String) {
-    match status.health.ready(now_ms()).and_then(|()| views::served(&status.views)) {
-        Ok(()) => {
-            (StatusCode::OK, status.health.waiting().map_or("ready\n".to_owned(), |why| format!("ready\n{why}\n")))
-        }
+    let Status { health, views, .. } = &*status;
+    // What brokers refuse a partition says more than that it makes no progress.
+    match health.ready(now_ms()).and_then(|()| views::served(views)).and_then(|()| health.progresses()) {
+        Ok(()) => (StatusCode::OK, health.waiting().map_or("ready\n".to_owned(), |why| format!("ready\n{why}\n"))),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }

@@ -6,6 +6,9 @@ use crate::record::TopicPartition;
 use crate::state::{Copies, StoreId};
 use crate::task::{PartitionState, View};
 
+/// The failure that no retry cures: this host may not write to a topic, or there is none.
+const TOPIC_UNAVAILABLE: &str = "topic-unavailable";
+
 /// What tasks look like to other threads.
 pub type Views = DashMap<TopicPartition, View>;
 
@@ -23,16 +26,27 @@ pub fn sorted(views: &Views) -> Vec<(TopicPartition, View)> {
     sorted
 }
 
+/// Whether brokers take none of its outputs to some topic.
+fn is_refused(view: &View) -> bool {
+    view.failure == Some(TOPIC_UNAVAILABLE)
+}
+
 /// Whether no partition waits for what only a person can give.
 ///
 /// # Errors
 /// One sentence that names the first that does and what to do.
 pub fn served(views: &Views) -> Result<(), String> {
-    let waits = |view: &View| matches!(view.state, PartitionState::Unreadable | PartitionState::WaitingForInstance);
+    let waits = |view: &View| {
+        matches!(view.state, PartitionState::Unreadable | PartitionState::WaitingForInstance) || is_refused(view)
+    };
     let first = views.iter().filter(|view| waits(view)).min_by(|one, other| one.key().cmp(other.key()));
     let Some(first) = first else { return Ok(()) };
     let (id, position) = (first.key(), first.position);
     Err(match first.state {
+        _ if is_refused(&first) => format!(
+            "the brokers do not take what partition {id} sends (topic-unavailable): this host's log names the topic \
+             and the right that it lacks"
+        ),
         PartitionState::Unreadable => format!(
             "partition {id} cannot be read at offset {position} ({}): this host's log says what to do",
             first.failure.unwrap_or_default()

@@ -20,7 +20,7 @@ pub fn run(command: &ConfigCommand) -> anyhow::Result<ExitCode> {
     let ConfigCommand::Check { config: args } = command;
     let config = super::read(&args.config)?;
     for warning in &config.warnings {
-        eprintln!("warning: {warning}");
+        complain!("warning: {warning}");
     }
     println!("{} is fine", args.config.display());
     for pipeline in &config.pipelines {

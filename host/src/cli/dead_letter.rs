@@ -149,7 +149,7 @@ pub fn run(command: DeadLetterCommand) -> ExitCode {
         DeadLetterCommand::Redrive(args) => redrive::run(&args),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        complain!("error: {error:#}");
         let refusal = error.downcast_ref::<Refusal>().map(|refusal| refusal.code);
         let host = error.downcast_ref::<HostError>().map(HostError::exit_code).filter(|code| *code > 1);
         let config = error.downcast_ref::<ConfigErrors>().map(|_| CONFIGURATION);

@@ -1,4 +1,9 @@
 //! The command line: one file for each subcommand.
+#![warn(clippy::print_stderr)]
+
+// Before the others, which use its macro.
+#[macro_use]
+mod output;
 
 mod api;
 mod bars;
@@ -8,7 +13,6 @@ mod dead_letter;
 mod demo;
 mod log;
 mod offsets;
-mod output;
 mod pause;
 mod plugin;
 mod run;
@@ -138,9 +142,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => run(cli),
         Err(told) => {
             // Help, the version, or what is wrong with the arguments.
+            let code = ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2));
             match told.print().and_then(|()| std::io::stdout().flush()) {
-                Ok(()) => ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2)),
-                Err(error) => output::unwritten(&error.to_string()),
+                Err(error) if !told.use_stderr() => output::unwritten(&error.to_string()),
+                Ok(()) | Err(_) => code,
             }
         }
     })
@@ -166,7 +171,7 @@ fn run(cli: Cli) -> ExitCode {
     };
     let filter = cli.log.as_deref().filter(|filter| !filter.trim().is_empty());
     if let Err(error) = log::start(filter.unwrap_or(default), cli.log_format) {
-        eprintln!("error: --log (GREGOR_LOG): {error}");
+        complain!("error: --log (GREGOR_LOG): {error}");
         return ExitCode::from(2);
     }
     let outcome = match cli.command {
@@ -183,7 +188,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Compile(args) => Ok(plugin::compile(&args)),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        complain!("error: {error:#}");
         let code = error.downcast_ref::<HostError>().map(HostError::exit_code);
         let config = error.downcast_ref::<ConfigErrors>().map(|_| 2);
         ExitCode::from(code.or(config).unwrap_or(1))
@@ -196,7 +201,7 @@ fn run(cli: Cli) -> ExitCode {
 /// user's own umask.
 fn keep_to_itself(command: &Command) {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        eprintln!("warning: other processes of this user can read this one's environment: {error}");
+        complain!("warning: other processes of this user can read this one's environment: {error}");
     }
     if matches!(command, Command::Run(_) | Command::Demo(_) | Command::State(_) | Command::DeadLetter(_)) {
         private::by_default();

@@ -1,7 +1,9 @@
 //! Standard output, which may be full or whose reader may be gone: a command then
-//! ends as any Unix tool does, and what it holds is dropped on the way.
+//! ends as any Unix tool does, and what it holds is dropped on the way. Standard error
+//! that takes nothing ends nothing: the exit code alone tells what there was to say.
 
 use std::any::Any;
+use std::fmt;
 use std::io::{self, IsTerminal as _, StdoutLock, Write};
 use std::process::ExitCode;
 
@@ -31,6 +33,17 @@ impl Stdout {
     pub fn is_terminal(&self) -> bool {
         self.0.is_terminal()
     }
+}
+
+/// As `eprintln!`, which panics where standard error is full or closed: in the
+/// thread that ends the process it would keep the process from ending.
+macro_rules! complain {
+    ($($text:tt)*) => { $crate::cli::output::to_stderr(format_args!($($text)*)) };
+}
+
+/// See `complain!`.
+pub fn to_stderr(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The outcome of a write to standard output, if it did not fail for good.
@@ -80,7 +93,6 @@ pub fn unwritten(problem: &str) -> ExitCode {
     if problem.contains("Broken pipe") {
         return ExitCode::from(READER_GONE);
     }
-    // Where standard error takes nothing either, the code alone tells it.
-    let _ = writeln!(io::stderr(), "error: the output cannot be written: {problem}");
+    complain!("error: the output cannot be written: {problem}");
     ExitCode::FAILURE
 }

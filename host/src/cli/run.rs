@@ -23,7 +23,7 @@ pub struct RunArgs {
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let config = args.config.load()?;
-    let stop = stop_signals(Some(config.host.shutdown_timeout))?;
+    let stop = stop_signals(Some(config.host.shutdown_timeout), || ())?;
     tracing::info!(app = config.app, host = config.host.id, workers = config.host.workers, "starting");
     let (host, asked) = start(config, args.bounded, &stop)?;
     tracing::info!("running; SIGTERM or Ctrl-C ends it");
@@ -35,9 +35,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     if let Err(error @ HostError::ShutdownTimeout(_)) = &stopped {
         // Why it ends at all says more than that it took too long.
         if let Err(cause) = &ended {
-            eprintln!("error: {cause}");
+            complain!("error: {cause}");
         }
-        eprintln!("error: {error}");
+        complain!("error: {error}");
         // Threads that hang would keep a return from main from ending the process.
         std::process::exit(i32::from(ended.as_ref().err().unwrap_or(error).exit_code()));
     }
@@ -84,15 +84,17 @@ fn wait(host: &Host, stop: &Receiver<()>) -> Result<End, HostError> {
     })
 }
 
-/// Says something on SIGTERM, SIGINT or Ctrl-C; a second one ends the process at
-/// once. Whatever hangs, the process has ended `within` that time of the first.
-pub fn stop_signals(within: Option<Duration>) -> std::io::Result<Receiver<()>> {
+/// Says something on SIGTERM, SIGINT or Ctrl-C; a second one ends the process as
+/// soon as it has done what is to be done `at_last`. Whatever hangs, the process has
+/// ended `within` that time of the first.
+pub fn stop_signals(within: Option<Duration>, at_last: impl Fn() + Send + 'static) -> std::io::Result<Receiver<()>> {
     let (say, stop) = crossbeam_channel::bounded(1);
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for (nth, _) in signals.forever().enumerate() {
             if nth > 0 {
-                eprintln!("ended without committing: a second signal");
+                complain!("ended without committing: a second signal");
+                at_last();
                 std::process::exit(130);
             }
             // Full only when nobody has looked at the first yet.
@@ -110,7 +112,7 @@ fn end_within(timeout: Duration) {
     let end = move || {
         std::thread::sleep(timeout);
         let error = HostError::ShutdownTimeout(timeout);
-        eprintln!("error: {error}");
+        complain!("error: {error}");
         signal_hook::low_level::exit(i32::from(error.exit_code()));
     };
     if let Err(error) = std::thread::Builder::new().name("deadline".into()).spawn(end) {

@@ -183,7 +183,7 @@ pub fn run(command: StateCommand) -> ExitCode {
 
 /// Tells an error in a line; the exit code for it.
 pub(super) fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    complain!("error: {error:#}");
     let refusal = error.downcast_ref::<Refusal>().map(|refusal| refusal.code);
     let host = error.downcast_ref::<HostError>().map(HostError::exit_code).filter(|code| *code > 1);
     let config = error.downcast_ref::<ConfigErrors>().map(|_| CONFIGURATION);

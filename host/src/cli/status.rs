@@ -45,7 +45,7 @@ pub fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let code = match token(&args.token_env).and_then(|token| show(&args, token, &mut output::stdout())) {
         Ok(()) => 0,
         Err(Failed::Answer { code, problem }) => {
-            eprintln!("error: {problem}");
+            complain!("error: {problem}");
             code
         }
         Err(Failed::Other(error)) => return Err(error),

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::Instant;
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
@@ -87,6 +88,9 @@ pub(super) fn trace(all: &[Failed], tasks: &mut [&mut Task]) -> Traced {
             if !traced.slots.contains(&origin.slot()) && !origin.is_of(Kind::Mark) {
                 traced.slots.push(origin.slot());
             }
+            if origin.is_of(Kind::Mark) {
+                task.mark_again(*origin, Instant::now());
+            }
             if !is_unit(*origin) {
                 continue;
             }
@@ -115,6 +119,15 @@ fn reason(blame: &Blame) -> &'static str {
 
 fn tell(Failed { topic, partition, code, origins }: &Failed) {
     let Some(suppressed) = REFUSED.line_about((topic.clone(), code.to_string())) else { return };
+    if origins.iter().all(|origin| origin.is_of(Kind::Mark)) {
+        tracing::error!(
+            topic, partition, %code, marks = origins.len(), suppressed,
+            "the brokers refuse marks of redriven dead letters; at least once they are sent again every 3 s. Until they \
+             arrive, a restart redrives these letters once more. Let `{topic}` take records as a topic with Kafka's \
+             defaults does"
+        );
+        return;
+    }
     let changelog = origins.iter().any(|origin| origin.is_of(Kind::Changelog));
     tracing::warn!(
         topic, partition, %code, outputs = origins.len(), changelog, suppressed,

@@ -88,6 +88,7 @@ pub(super) fn flush(sender: &Sender) -> bool {
             if let Some(suppressed) = WAITING.line() {
                 tracing::warn!(
                     outputs,
+                    topics = sender.context().waits_for(),
                     trouble = sender.context().trouble(),
                     suppressed,
                     "the commit waits until brokers acknowledge outputs; no further record is processed"

@@ -174,12 +174,12 @@ fn abort_for(error: KafkaError, sender: &Sender, watchdog: &Watchdog) -> Ended {
 
 fn tell(error: &KafkaError, sender: &Sender, what: &'static str) {
     let Some(suppressed) = TOLD.line_about((what, error.to_string())) else { return };
-    let trouble = sender.context().trouble();
+    let (topics, trouble) = (sender.context().waits_for(), sender.context().trouble());
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-            tracing::error!(%error, trouble, suppressed, "{what}. Grant this principal Write on the topic.");
+            tracing::error!(%error, topics, trouble, suppressed, "{what}. Grant this principal Write on the topic.");
         }
-        _ => tracing::warn!(%error, trouble, suppressed, "{what}"),
+        _ => tracing::warn!(%error, topics, trouble, suppressed, "{what}"),
     }
 }
 

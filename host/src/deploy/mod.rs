@@ -10,6 +10,7 @@
 //! Each plugin has a [`Watch`] and a [`Deployer`] of its own, on a thread: a slow
 //! compilation keeps no other plugin waiting, and no pause ([`Flows`]).
 
+mod arrival;
 mod audit;
 mod capabilities;
 mod deployer;

@@ -62,9 +62,9 @@ impl Records {
         refused: &mut HashMap<String, Digest>,
     ) -> Result<(Arc<Version>, Option<String>), HostError> {
         let index = self.index(loader, plugin)?;
-        let file = loader.read(plugin);
         let Some(active) = index.active() else {
-            let bytes = file.map_err(|refusal| self.refused(loader, plugin, None, None, refusal))?;
+            let bytes =
+                loader.read_whole(plugin).map_err(|refusal| self.refused(loader, plugin, None, None, refusal))?;
             let new = Digest::of(&bytes);
             let first = self.take(loader, plugin, &index, &bytes, Grant::All);
             return match first {
@@ -72,7 +72,7 @@ impl Records {
                 Err(refusal) => Err(self.refused(loader, plugin, None, Some(new), refusal)),
             };
         };
-        let refusal = match file {
+        let refusal = match loader.read(plugin) {
             Ok(bytes) if Digest::of(&bytes) == active.digest => {
                 let checked = loader.check(plugin, &bytes, Grant::All);
                 let checked =
@@ -80,6 +80,8 @@ impl Records {
                 return Ok((checked.version, None));
             }
             Ok(bytes) if index.passed_over == Some(Digest::of(&bytes)) => None,
+            // The watch over the folder takes it once it is whole, or refuses it.
+            Ok(bytes) if loader.still_arrives(plugin, &bytes) => None,
             Ok(bytes) => {
                 let grant = Grant::Before { imports: &active.imports, approved: false };
                 match self.take(loader, plugin, &index, &bytes, grant) {

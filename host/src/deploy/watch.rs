@@ -31,15 +31,15 @@ const REREAD: Duration = Duration::from_secs(60);
 /// writes a file may set its time and keep its size; the time of its last change
 /// is the system's own.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
+pub(super) struct Stamp {
+    pub(super) modified: Option<SystemTime>,
     changed: (i64, i64),
     bytes: u64,
     file: (u64, u64),
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Stamp> {
+    pub(super) fn of(path: &Path) -> Option<Stamp> {
         let metadata = std::fs::metadata(path).ok()?;
         Some(Stamp {
             modified: metadata.modified().ok(),

@@ -3,11 +3,14 @@
 //! for it, and no file is read past its limit.
 
 use std::fs::{File, FileType};
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+
+/// Longest line of a text, in bytes: more than any value takes, base64 or escaped.
+pub const MAX_LINE: u64 = 256 << 20;
 
 /// Why a file is not read; each stands after the file's name.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,16 @@ impl From<ForeignError> for io::Error {
 /// # Errors
 /// When there is none, it is no regular file, it is larger, or it cannot be read.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ForeignError> {
+    let file = open(path)?;
+    let bytes = file.metadata()?.len();
+    bounded(file, bytes, limit)
+}
+
+/// A regular file, links followed, to read from.
+///
+/// # Errors
+/// When there is none, it is no regular file, or it cannot be opened.
+pub fn open(path: &Path) -> Result<File, ForeignError> {
     // Does not wait for the other end of a pipe, and takes no terminal over.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?);
@@ -53,7 +66,49 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ForeignError> {
     if !metadata.is_file() {
         return Err(ForeignError::NotRegular(kind(metadata.file_type())));
     }
-    bounded(file, metadata.len(), limit)
+    Ok(file)
+}
+
+/// All of standard input, if it has at most `limit` bytes.
+///
+/// # Errors
+/// When it has more, or cannot be read.
+pub fn standard_input(limit: u64) -> Result<Vec<u8>, ForeignError> {
+    bounded(io::stdin().lock(), 0, limit)
+}
+
+/// The lines of a text without their ends, each of at most `limit` bytes.
+pub struct TextLines<R> {
+    text: R,
+    limit: u64,
+}
+
+impl<R: BufRead> TextLines<R> {
+    pub fn new(text: R, limit: u64) -> TextLines<R> {
+        TextLines { text, limit }
+    }
+}
+
+impl<R: BufRead> Iterator for TextLines<R> {
+    type Item = Result<String, ForeignError>;
+
+    fn next(&mut self) -> Option<Result<String, ForeignError>> {
+        let mut line = Vec::new();
+        // One byte more tells that it is longer, two are its end.
+        match (&mut self.text).take(self.limit.saturating_add(2)).read_until(b'\n', &mut line) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) => return Some(Err(error.into())),
+        }
+        if line.pop_if(|last| *last == b'\n').is_some() {
+            line.pop_if(|last| *last == b'\r');
+        }
+        let bytes = line.len() as u64;
+        if bytes > self.limit {
+            return Some(Err(ForeignError::TooLarge { bytes, limit: self.limit }));
+        }
+        Some(String::from_utf8(line).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error).into()))
+    }
 }
 
 /// As [`read`], for a file that the user named, which may be a pipe: a
@@ -67,7 +122,7 @@ pub fn read_named(path: &Path, limit: u64) -> Result<Vec<u8>, ForeignError> {
     bounded(file, bytes, limit)
 }
 
-fn bounded(file: File, bytes: u64, limit: u64) -> Result<Vec<u8>, ForeignError> {
+fn bounded(file: impl Read, bytes: u64, limit: u64) -> Result<Vec<u8>, ForeignError> {
     if bytes > limit {
         return Err(ForeignError::TooLarge { bytes, limit });
     }
@@ -131,6 +186,16 @@ mod tests {
         symlink("/dev/zero", &link).unwrap();
         assert_eq!(told(&link, 3), "is a device, not a regular file");
         assert_eq!(told(folder.path(), 3), "is a folder, not a regular file");
+    }
+
+    #[test]
+    fn lines_are_read_to_their_limit() {
+        let read = |text: &'static str| TextLines::new(text.as_bytes(), 3).map(|line| line.map_err(|e| e.to_string()));
+        let lines = |text: &'static str| read(text).collect::<Result<Vec<_>, _>>();
+        assert_eq!(lines("abc\r\n\nabc\nd").unwrap(), ["abc", "", "abc", "d"]);
+        assert_eq!(lines("a\nabcd\n").unwrap_err(), "has 4 bytes or more, and the limit is 3");
+        let mut endless = TextLines::new(io::BufReader::new(io::repeat(0)), 3);
+        assert!(matches!(endless.next(), Some(Err(ForeignError::TooLarge { bytes: 5, limit: 3 }))));
     }
 
     #[test]

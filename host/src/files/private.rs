@@ -1,10 +1,12 @@
 //! Files and folders that nobody but their owner may read: they hold tokens or
 //! what records hold.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use tempfile::TempDir;
@@ -20,6 +22,19 @@ pub const FILE: u32 = 0o600;
 /// When it cannot be made.
 pub fn folder(prefix: &str) -> io::Result<TempDir> {
     tempfile::Builder::new().prefix(prefix).permissions(Permissions::from_mode(FOLDER)).tempdir()
+}
+
+/// Deletes a folder although threads of this process still write there, or delete
+/// it as well. Tries for a second.
+pub fn remove(folder: &Path) {
+    for _ in 0..100 {
+        // What another thread has just deleted is no error for long.
+        let _ = fs::remove_dir_all(folder);
+        if !folder.exists() {
+            return;
+        }
+        sleep(Duration::from_millis(10));
+    }
 }
 
 /// Writes a file, in the place of one that is there.
@@ -56,5 +71,23 @@ mod tests {
         std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
         write(&file, b"token").unwrap();
         assert_eq!((mode(&file), std::fs::read(&file).unwrap()), (0o600, b"token".to_vec()));
+    }
+
+    #[test]
+    fn a_folder_is_removed_although_somebody_writes_there() {
+        let folder = folder("gregor-private-").unwrap();
+        let path = folder.path().to_owned();
+        let written = path.clone();
+        // Until the folder is gone.
+        let writing = std::thread::spawn(move || {
+            let mut files = 0;
+            while std::fs::write(written.join(files.to_string()), "x").is_ok() {
+                files += 1;
+                sleep(Duration::from_millis(1));
+            }
+        });
+        remove(&path);
+        writing.join().unwrap();
+        assert!(!path.exists());
     }
 }

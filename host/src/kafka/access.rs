@@ -70,6 +70,30 @@ impl Obstacle {
         self.kind != Kind::Protocol
     }
 
+    /// What is in the way, for those whom nobody has asked for a token: no address
+    /// and no name.
+    pub fn summary(&self) -> &'static str {
+        match self.kind {
+            Kind::Login => {
+                "the brokers refuse the login of this host: check `sasl.mechanisms`, `sasl.username` and \
+                 `sasl.password` in [kafka]"
+            }
+            Kind::Authority => {
+                "the certificate of the brokers is signed by no authority that this host trusts, or has expired: \
+                 check `ssl.ca.location` in [kafka]"
+            }
+            Kind::Name => "the certificate of the brokers is for another name than `bootstrap.servers` in [kafka] has",
+            Kind::Tls => {
+                "the TLS handshake with the brokers failed: check `ssl.certificate.location` and `ssl.key.location` \
+                 in [kafka]"
+            }
+            Kind::Protocol => {
+                "the brokers close the connection, as brokers do that expect another protocol: check \
+                 `security.protocol` in [kafka]"
+            }
+        }
+    }
+
     pub fn into_error(self, config: &Config) -> HostError {
         let (servers, reason) = (config.kafka.bootstrap_servers().to_owned(), self.reason);
         match self.kind {

@@ -115,6 +115,8 @@ pub fn sender_config(config: &Config, worker: usize, topics: &Topics) -> ClientC
         .set("batch.size", smallest.clamp(1_000, 262_144).to_string())
         .set("queue.buffering.max.messages", "50000")
         .set("queue.buffering.max.kbytes", SendBounds::queue_kib(largest).to_string())
+        // Which topics a flush waits for.
+        .set("statistics.interval.ms", "1000")
         // As Java's default partitioner, so that both put a key into the same partition.
         .set("partitioner", "murmur2_random");
     let exactly_once = config.delivery.guarantee == Guarantee::ExactlyOnce;
@@ -139,7 +141,7 @@ fn overlay(client: &mut ClientConfig, config: &Config) {
     });
 }
 
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -9,7 +9,7 @@ pub mod partitioner;
 mod sender;
 pub mod topics;
 
-pub use client::{Quiet, base_config, check_property, member_config, reader_config, sender_config};
+pub use client::{Quiet, base_config, check_property, locked, member_config, reader_config, sender_config};
 pub use member::{Member, Rebalance};
 pub use native::{
     Arrival, Arrived, Fetched, MAX_HEADERS, PartitionReader, Polled, Queue, Uncommitted, commit, flush, headers,

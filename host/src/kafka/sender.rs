@@ -9,6 +9,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::message::{Message, ToBytes};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::statistics::{Partition, Statistics};
 
 use super::client::{locked, log_line};
 use crate::error::WorkerError;
@@ -110,6 +111,8 @@ pub struct SenderContext {
     failures: Mutex<Vec<Failed>>,
     /// The client library's last words about a broker.
     trouble: Mutex<Option<String>>,
+    /// Topics with outputs that brokers have not acknowledged, as of the last statistics.
+    waiting: Mutex<Vec<String>>,
 }
 
 impl SenderContext {
@@ -141,6 +144,12 @@ impl SenderContext {
     /// What the client library said last of a broker that does not answer.
     pub fn trouble(&self) -> Option<String> {
         locked(&self.trouble).clone()
+    }
+
+    /// The topics of outputs that brokers have not acknowledged, as of the client
+    /// library's last statistics: at most a second ago, where it is polled.
+    pub fn waits_for(&self) -> String {
+        locked(&self.waiting).join(", ")
     }
 
     /// What failed since the last time. To be asked once a `poll` has returned:
@@ -175,6 +184,14 @@ impl ClientContext for SenderContext {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", %error, "{reason}");
         *locked(&self.trouble) = Some(reason.to_owned());
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let waits = |of: &Partition| of.msgq_cnt + of.xmit_msgq_cnt + of.msgs_inflight > 0;
+        let topics = statistics.topics.into_iter().filter(|(_, topic)| topic.partitions.values().any(waits));
+        let mut topics: Vec<String> = topics.map(|(name, _)| name).collect();
+        topics.sort_unstable();
+        *locked(&self.waiting) = topics;
     }
 }
 

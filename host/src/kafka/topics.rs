@@ -26,7 +26,7 @@ use crate::state::changelog::{self, Changelog, Wanted};
 use crate::task::Plan;
 
 /// What a topic takes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
     pub name: Arc<str>,
     /// How many it had at start …
@@ -92,7 +92,7 @@ impl Topic {
 }
 
 /// The topics that the configuration names, by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topics(HashMap<Arc<str>, Topic, foldhash::fast::RandomState>);
 
 impl Topics {

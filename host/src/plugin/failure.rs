@@ -117,6 +117,12 @@ impl Failure {
         }
     }
 
+    /// Whether a failure of this kind is for what a topic takes: when that changes, it
+    /// may be none any more.
+    pub fn is_for_a_topic(kind: &str) -> bool {
+        ["output-too-large", "output-refused", "entry-too-large"].contains(&kind)
+    }
+
     /// Whether the instance is in an unknown state and must go.
     pub fn spoils_instance(&self) -> bool {
         matches!(

@@ -102,6 +102,12 @@ pub struct Done {
 }
 
 impl Done {
+    /// Where its mark comes from.
+    pub fn origin(&self) -> Origin {
+        // The low bits tell marks in flight apart.
+        Origin::new(Kind::Mark, self.key.hash() as u64)
+    }
+
     /// What is written of it.
     pub fn mark(&self, topic: &str, now_ms: u64) -> Output {
         Output {
@@ -111,7 +117,7 @@ impl Done {
             key: Some(self.key.bytes().to_vec()),
             value: Some(Vec::new()),
             headers: vec![(DONE.to_owned(), None)],
-            origin: Origin::new(Kind::Mark, 0),
+            origin: self.origin(),
         }
     }
 }

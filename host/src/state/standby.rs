@@ -6,6 +6,7 @@
 //! begun while the claim stands.
 
 mod placement;
+mod renewal;
 mod tail;
 
 use std::collections::{HashMap, HashSet};
@@ -27,6 +28,7 @@ use super::{Checkpoint, MemoryStore, OpenError, StateStore, StoreId};
 use crate::config::Backend;
 use crate::kafka::{self, Quiet};
 use crate::record::TopicPartition;
+use crate::repeated::Repeated;
 use crate::task::{Plan, Position, StagePlan};
 
 /// One question to the brokers: a take-over waits behind it.
@@ -37,8 +39,14 @@ const POSITIONS: Duration = Duration::from_millis(500);
 const PLACEMENT: Duration = Duration::from_secs(3);
 /// How often a copy's place is made durable.
 const NOTE: Duration = Duration::from_secs(5);
+/// How often the changelogs are asked whether they are still the same topics.
+const RENEWAL: Duration = Duration::from_secs(10);
 /// The longest wait for changes: how soon a copy is handed over.
 const TURN: Duration = Duration::from_millis(20);
+
+/// By copy and error.
+static NOT_BEGUN: Repeated<(String, String)> = Repeated::new();
+static BROKEN_OFF: Repeated<(String, String)> = Repeated::new();
 
 /// Changelog records that each copy is behind, at most.
 pub type Copies = Arc<DashMap<StoreId, u64>>;
@@ -171,6 +179,7 @@ impl Keeper {
         let mut tails: Vec<Tail<'_>> = Vec::new();
         let mut positions = HashMap::new();
         let [mut placed, mut asked, mut noted] = [None::<Instant>; 3];
+        let mut renewed = Some(Instant::now());
         let mut busy = false;
         loop {
             match self.asks.recv_timeout(if busy { Duration::ZERO } else { TURN }) {
@@ -189,6 +198,9 @@ impl Keeper {
             // Serves the clients' own lines and errors.
             drop(reading.poll(Duration::ZERO));
             drop(asking.poll(Duration::ZERO));
+            if due(&mut renewed, RENEWAL) {
+                self.end_renewed(&reading, &mut tails);
+            }
             if due(&mut placed, PLACEMENT) {
                 match Group::ask(&asking, &self.app, ASK) {
                     Ok(Some(group)) => self.place(&group, &reading, &mut tails),
@@ -215,7 +227,11 @@ impl Keeper {
                         true
                     }
                     Err(error) => {
-                        tracing::warn!(store = %tail.of.id, %error, "a standby copy cannot go on; it is begun again");
+                        if let Some(suppressed) = BROKEN_OFF.line_about((tail.of.id.to_string(), error.to_string())) {
+                            tracing::warn!(
+                                store = %tail.of.id, %error, suppressed, "a standby copy cannot go on; it is begun again"
+                            );
+                        }
                         self.copies.remove(&tail.of.id);
                         false
                     }
@@ -267,7 +283,11 @@ impl Keeper {
                     tracing::info!(store = %id, remaining = tail.remaining(), "standby copy begun");
                     tails.push(tail);
                 }
-                Err(error) => tracing::warn!(store = %id, %error, "a standby copy cannot be begun yet"),
+                Err(error) => {
+                    if let Some(suppressed) = NOT_BEGUN.line_about((id.to_string(), error.to_string())) {
+                        tracing::warn!(store = %id, %error, suppressed, "a standby copy cannot be begun yet");
+                    }
+                }
             }
         }
     }
@@ -307,7 +327,12 @@ impl Keeper {
         let stood: Option<Copy> = match self.stores.disk_of(stage) {
             None => None,
             Some(disk) => match local::stand(disk, stage, &id, i64::MAX)? {
-                (store, Found::Whole(checkpoint) | Found::Behind(checkpoint)) => Some((Box::new(store), checkpoint)),
+                (mut store, Found::Whole(checkpoint) | Found::Behind(checkpoint)) => {
+                    match self.is_superseded(reading, &of, &mut store)? {
+                        true => None,
+                        false => Some((Box::new(store), checkpoint)),
+                    }
+                }
                 (_, Found::Nothing) => None,
             },
         };

@@ -365,7 +365,7 @@ impl Survey {
 }
 
 /// Whether a changelog is the one, from the beginning, that its stamp names.
-fn is_on_its_ground(tail: &Tail) -> bool {
+pub(super) fn is_on_its_ground(tail: &Tail) -> bool {
     let Tail { bounds, stamp: Some(stamp), .. } = tail else { return false };
     stamp.ground.log.as_ref().is_none_or(|log| {
         let other = log.id.is_some() && bounds.id.is_some() && log.id != bounds.id;

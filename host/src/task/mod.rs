@@ -221,9 +221,29 @@ impl Task {
         self.waiting.as_ref().filter(|_| !self.is_unmigrated() && !self.paused).and_then(|waiting| waiting.due)
     }
 
+    /// Whether it is held for what a topic takes: an output, or a dead letter.
+    pub fn is_held_for_a_topic(&self) -> bool {
+        let held = self.waiting.as_ref().filter(|waiting| waiting.due.is_none());
+        held.and_then(|waiting| waiting.kind).is_some_and(Failure::is_for_a_topic)
+    }
+
+    /// Topics take something else by now: what is held for that is tried at once.
+    pub fn try_held_for_topics(&mut self, now: Instant) {
+        if self.is_held_for_a_topic()
+            && let Some(waiting) = &mut self.waiting
+        {
+            (waiting.attempts, waiting.due) = (0, Some(now));
+        }
+    }
+
     /// Whether its partition is to be paused.
     pub fn waits(&self) -> bool {
-        self.waiting.is_some() || self.is_unmigrated() || self.paused || self.is_unreadable()
+        self.waiting.is_some()
+            || self.is_unmigrated()
+            || self.paused
+            || self.is_unreadable()
+            // It is opened anew, and its records are processed then.
+            || self.broken.is_some()
     }
 
     pub fn is_paused(&self) -> bool {

@@ -91,6 +91,11 @@ impl Plan {
         }
     }
 
+    /// Whether any of its state outlives the process.
+    pub fn is_durable(&self) -> bool {
+        self.stages.iter().any(|stage| stage.is_durable())
+    }
+
     /// Every changelog topic of the pipeline.
     pub fn changelogs(&self) -> impl Iterator<Item = &Arc<str>> {
         self.stages.iter().filter_map(|stage| stage.changelog.as_ref())

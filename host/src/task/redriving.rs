@@ -2,13 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::pipeline::{Settled, Tried};
 use super::unit::{Place, Unit};
 use super::{Context, Now, Plan, Progress, Task};
+use crate::origin::Origin;
 use crate::record::Output;
 use crate::redrive::{Done, Request, Requests};
+
+/// Between two tries of a mark that brokers refuse.
+const MARK_AGAIN: Duration = Duration::from_secs(3);
 
 /// What a task knows of its pipelines' redrives.
 #[derive(Default)]
@@ -21,6 +25,9 @@ pub struct Redriving {
     finished: Vec<(usize, Done)>,
     /// Committed; the redrive topic says so sooner or later.
     done: HashSet<u128>,
+    /// At least once: marks that have not arrived, as far as is known. With when they
+    /// are sent again, where brokers have refused them.
+    unmarked: Vec<(usize, Done, Option<Instant>)>,
     /// By pipeline: the request that is to be tried again.
     waiting: HashMap<usize, Waiting>,
 }
@@ -138,17 +145,34 @@ impl Task {
     }
 
     /// After a commit: the pipeline of each letter that was redriven with it.
-    /// At least once their marks, which may be sent only now, are pushed to `outputs`.
-    pub fn take_redriven(&mut self, context: &Context, now_ms: u64, outputs: &mut Vec<Output>) -> Vec<Arc<Plan>> {
+    /// At least once their marks, which may be sent only now, are pushed to `outputs`,
+    /// and those that brokers have refused once more.
+    pub fn take_redriven(&mut self, context: &Context, now: Now, outputs: &mut Vec<Output>) -> Vec<Arc<Plan>> {
         let finished = std::mem::take(&mut self.redriving.finished);
-        let taken = finished.into_iter().map(|(index, done)| {
-            let plan = self.pipelines[index].plan.clone();
-            if !context.exactly_once {
-                let mark = plan.redrive.as_ref().map(|topic| done.mark(topic, now_ms));
-                outputs.extend(mark.map(|mark| from_task(mark, self.slot)));
+        let plans = finished.iter().map(|(index, _)| self.pipelines[*index].plan.clone()).collect();
+        if !context.exactly_once {
+            let due = |due: &Option<Instant>| due.is_some_and(|due| due <= now.instant);
+            let unmarked = &mut self.redriving.unmarked;
+            unmarked.extend(finished.into_iter().map(|(index, done)| (index, done, Some(now.instant))));
+            for (index, done, again) in unmarked.iter_mut().filter(|(_, _, again)| due(again)) {
+                let topic = self.pipelines[*index].plan.redrive.as_ref();
+                outputs.extend(topic.map(|topic| from_task(done.mark(topic, now.wall_ms), self.slot)));
+                *again = None;
             }
-            plan
-        });
-        taken.collect()
+        }
+        plans
+    }
+
+    /// Brokers have refused the mark that `origin` names: it is sent again.
+    pub fn mark_again(&mut self, origin: Origin, now: Instant) {
+        let refused = |done: &Done| done.origin().unit() == origin.unit();
+        for (_, _, again) in self.redriving.unmarked.iter_mut().filter(|(_, done, _)| refused(done)) {
+            *again = Some(now + MARK_AGAIN);
+        }
+    }
+
+    /// Every mark that was sent and not refused has arrived.
+    pub fn marks_arrived(&mut self) {
+        self.redriving.unmarked.retain(|(_, _, again)| again.is_some());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Noted, Plan, Position, Recorded, Task};
-use crate::state::{Point, StateError};
+use super::{Noted, Plan, Position, Recorded, StagePlan, Task};
+use crate::state::{Ground, Point, StateError};
 
 /// What a task tells of its state with each commit.
 #[derive(Default)]
@@ -42,6 +42,25 @@ impl Task {
         self.position = position;
         self.stamps.decided = true;
         self
+    }
+
+    /// Whether any of its state is stamped: it belongs to offsets of one source.
+    pub fn is_stamped(&self) -> bool {
+        self.stamps.words.is_some()
+    }
+
+    /// The stages whose state is stamped, with what their stamps say.
+    pub fn grounds(&self) -> impl Iterator<Item = (&StagePlan, &Ground)> {
+        self.stages().filter_map(|stage| Some((&*stage.plan, stage.cache.ground()?)))
+    }
+
+    /// The topics that its state is of, with their ids where the brokers told them.
+    pub fn topic_ids(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
+        self.grounds().flat_map(move |(plan, ground)| {
+            let source = ground.source.as_deref().map(|id| (&self.id.topic, id));
+            let log = ground.log.as_ref().and_then(|log| Some((plan.changelog.as_ref()?, log.id.as_deref()?)));
+            source.into_iter().chain(log)
+        })
     }
 
     /// What was decided about the state has no commit: it is opened anew, as the

@@ -1,6 +1,8 @@
 //! Partitions that come and go. The client's callback only queues; this runs
 //! on the worker's thread once `poll` has returned.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,8 +17,8 @@ use super::opening::Opened;
 use super::restore::{Restoring, Unopened, Unsure};
 use crate::config::Start;
 use crate::error::WorkerError;
-use crate::kafka::Rebalance;
-use crate::kafka::committed;
+use crate::kafka::{GroupOffset, Rebalance, committed};
+
 use crate::record::TopicPartition;
 use crate::state::Cache;
 use crate::task::{Noted, PartitionState, Position, Recorded, StagePlan, Task, View};
@@ -71,10 +73,11 @@ impl Worker {
     fn positions(&self, partitions: &TopicPartitionList) -> Result<Vec<Restoring>, KafkaError> {
         let ids = ids(partitions);
         let committed = committed(&self.member, ids.iter().cloned(), ASK)?;
+        let mut of_topics = HashMap::new();
         let position = |id: TopicPartition| match committed.get(&id) {
             Some(group) => Ok(Restoring::committed(id, group.clone())),
             None => {
-                let (first, recorded) = self.first_position(&id)?;
+                let (first, recorded) = self.first_position(&id, &mut of_topics)?;
                 Ok(Restoring { recorded, ..Restoring::new(id, Position::at(first)) })
             }
         };
@@ -194,6 +197,7 @@ impl Worker {
                 Some(decided) => task = task.decided(decided.position),
                 None => self.pin(&mut task),
             }
+            task.topic_ids().for_each(|(topic, id)| self.shared.ends.note_id(topic, id));
             tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "restored");
             self.take_up(self.with_pause(task))?;
             self.publish();
@@ -281,18 +285,28 @@ impl Worker {
     /// not begin at another end.
     ///
     /// At the end only what was there when the group began: no record of a partition
-    /// that came later was there before it.
-    fn first_position(&self, id: &TopicPartition) -> Result<(i64, Recorded), KafkaError> {
+    /// that came later was there before it. `of_topics` keeps what the group has
+    /// committed of all partitions of a topic, which is asked for once.
+    fn first_position(
+        &self,
+        id: &TopicPartition,
+        of_topics: &mut HashMap<Arc<str>, HashMap<TopicPartition, GroupOffset>>,
+    ) -> Result<(i64, Recorded), KafkaError> {
         let (low, high) = self.member.fetch_watermarks(&id.topic, id.partition, ASK)?;
         let start = self.plans.iter().find(|plan| plan.source == id.topic).map(|plan| plan.start);
         if start != Some(Start::Latest) {
             return Ok((low, Recorded::default()));
         }
         let known = self.context.topics.get(&id.topic).map_or(0, |topic| topic.partitions);
-        let others = (0..known).filter(|partition| *partition != id.partition);
-        let others = committed(&self.member, others.map(|other| TopicPartition::new(id.topic.clone(), other)), ASK)?;
+        let of_topic = match of_topics.entry(id.topic.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => {
+                let all = (0..known).map(|partition| TopicPartition::new(id.topic.clone(), partition));
+                free.insert(committed(&self.member, all, ASK)?)
+            }
+        };
         let came_later =
-            id.partition >= known || others.values().any(|other| other.recorded.began_before(id.partition));
+            id.partition >= known || of_topic.values().any(|other| other.recorded.began_before(id.partition));
         Ok((if came_later { low } else { high }, Recorded::begun_of(known.max(id.partition + 1))))
     }
 

@@ -10,11 +10,16 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::Worker;
 use super::opening::Decided;
 use super::restore::Restoring;
+use crate::config::Backend;
 use crate::deploy::{Settled, Who};
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
-use crate::state::{Decision, Held};
-use crate::task::{PartitionState, Task, View};
+use crate::repeated::Repeated;
+use crate::state::{Decision, Held, StateError};
+use crate::task::{PartitionState, StagePlan, Task, View};
+
+/// By store.
+static LOST_CHANGELOG: Repeated<String> = Repeated::new();
 
 /// A partition that is held.
 pub struct Mismatched {
@@ -44,6 +49,30 @@ impl Worker {
         self.mismatched.insert(id, Mismatched { restoring, text });
         self.tell_mismatches();
         Ok(())
+    }
+
+    /// Breaks off tasks whose source or changelog is another topic by now than the one
+    /// that their state is of: it is opened anew, which compares the two, and holds the
+    /// partition. What is in memory only is left: the task has all there is of it.
+    pub(super) fn notice_other_topics(&mut self) {
+        let ends = &self.shared.ends;
+        let is_other =
+            |topic: &str, was: Option<&str>| was.is_some_and(|was| ends.topic_id(topic).is_some_and(|now| now != was));
+        for task in self.tasks.values_mut().filter(|task| task.is_stamped() && task.broken().is_none()) {
+            let source = task.grounds().find_map(|(_, ground)| ground.source.as_deref());
+            let mut other = is_other(&task.id.topic, source).then(|| task.id.topic.clone());
+            for (plan, ground) in task.grounds() {
+                let (Some(topic), Some(log)) = (&plan.changelog, &ground.log) else { continue };
+                match is_other(topic, log.id.as_deref()) {
+                    false => {}
+                    true if plan.state.backend == Backend::Memory => tell_lost_changelog(self.index, task, plan, topic),
+                    true => other = Some(topic.clone()),
+                }
+            }
+            if let Some(topic) = other {
+                task.break_off(StateError::Refused(format!("topic `{topic}` was deleted and made anew")));
+            }
+        }
     }
 
     /// The partition is another member's.
@@ -148,4 +177,16 @@ impl Worker {
             ..self.view_of_restoring(&held.restoring)
         }
     }
+}
+
+/// The changelog of state in memory was made anew: it holds none of what was there before.
+fn tell_lost_changelog(worker: usize, task: &Task, plan: &StagePlan, changelog: &str) {
+    let store = plan.store(task.id.partition);
+    let Some(suppressed) = LOST_CHANGELOG.line_about(store.to_string()) else { return };
+    tracing::error!(
+        worker, partition = %task.id, %store, changelog, position = task.position().next, suppressed,
+        "changelog `{changelog}` was deleted and made anew while this host ran: it does not hold the state of {store}, \
+         which is in the memory of this host only. The partition continues, and is held as `state-mismatch` when it is \
+         opened next"
+    );
 }

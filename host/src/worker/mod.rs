@@ -102,6 +102,8 @@ pub struct Worker {
     last_slot: u16,
     /// The revision of what is known of topics.
     facts: u64,
+    /// When the brokers are asked again what topics take that something is held for.
+    facts_at: Instant,
     /// Outputs of the record in work.
     outputs: Vec<Output>,
     /// Records sent since the last commit, by topic.
@@ -167,6 +169,7 @@ impl Worker {
             tasks: HashMap::default(),
             last_slot: 0,
             facts: 0,
+            facts_at: Instant::now(),
             outputs: Vec::new(),
             produced: Vec::new(),
             restorer,
@@ -294,6 +297,7 @@ impl Worker {
     /// Commits what tasks have settled, then tells everyone who looks.
     fn commit(&mut self) -> Result<Committed, WorkerError> {
         let started = Instant::now();
+        self.notice_other_topics();
         let beat = || self.shared.health.beat(self.index, wall_ms());
         let committed = self.committer.commit(Parties {
             member: &self.member,

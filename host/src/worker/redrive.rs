@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use rdkafka::producer::Producer;
+
 use super::Worker;
 use crate::error::WorkerError;
 use crate::kafka::flush;
-use crate::task::{Now, Progress};
+use crate::task::{Now, Progress, Task};
 
 /// The longest wait for marks of redriven dead letters to arrive.
 const MARKS: Duration = Duration::from_millis(500);
@@ -45,15 +47,20 @@ impl Worker {
     /// Counts what was redriven and, at least once, marks it as done: at once,
     /// so that another owner of the partition finds the marks.
     pub(super) fn finish_redrives(&mut self) -> Result<(), WorkerError> {
-        let now_ms = self.clock.read().wall_ms;
+        let now = self.clock.read();
         for task in self.tasks.values_mut() {
-            for plan in task.take_redriven(&self.context, now_ms, &mut self.outputs) {
+            for plan in task.take_redriven(&self.context, now, &mut self.outputs) {
                 self.shared.metrics.redriven(&plan.name);
             }
         }
         if !self.outputs.is_empty() {
             self.send_outputs()?;
             flush(&self.sender, MARKS);
+            self.sender.poll(Duration::ZERO);
+        }
+        // What failed is traced back with the next commit.
+        if self.sender.in_flight_count() == 0 && !self.sender.context().has_failed() {
+            self.tasks.values_mut().for_each(Task::marks_arrived);
         }
         Ok(())
     }

@@ -18,6 +18,8 @@ use crate::task::Task;
 const ALONE: Duration = Duration::from_secs(5);
 /// One question for the metadata of a topic that took no outputs.
 const ASK: Duration = Duration::from_secs(1);
+/// How often the brokers are asked what topics take that something is held for.
+const LIMITS: Duration = Duration::from_secs(10);
 
 impl Worker {
     /// Hands outputs to the producer, which copies them; waits while its queue is full.
@@ -66,6 +68,9 @@ impl Worker {
         }
         if aborts.iter().any(|reason| ["output-refused", "topic-unavailable", "brokers"].contains(reason)) {
             self.shared.facts.refresh();
+        } else if self.facts_at <= Instant::now() && self.tasks.values().any(Task::is_held_for_a_topic) {
+            self.facts_at = Instant::now() + LIMITS;
+            self.shared.facts.refresh();
         }
         if aborts.contains(&"topic-unavailable") {
             self.forget_denials();
@@ -74,6 +79,7 @@ impl Worker {
         if facts != self.facts {
             self.facts = facts;
             self.context.topics = self.shared.facts.topics();
+            self.tasks.values_mut().for_each(|task| task.try_held_for_topics(Instant::now()));
         }
     }
 

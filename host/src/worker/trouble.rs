@@ -11,6 +11,7 @@ use super::{POLL, Worker};
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
 use crate::repeated::Repeated;
+use crate::state::StateError;
 use crate::task::{Now, Trouble};
 
 /// By worker and error.
@@ -89,10 +90,17 @@ impl Worker {
 
     /// The client library began anew at `offset`, before the position: the partition
     /// ends before it. That one was cut short or made anew, which only a person can
-    /// judge, or its leader is still catching up.
+    /// judge, or its leader is still catching up. State is opened anew, which waits for
+    /// the leader and holds the partition where it does not belong to the source.
     fn went_back(&mut self, id: &TopicPartition, offset: i64, now: Now) -> Result<(), WorkerError> {
         let Some(task) = self.tasks.get_mut(id) else { return Ok(()) };
         let position = task.fetch_from();
+        if task.is_stamped() {
+            // Opened anew, the state is compared with what the source holds now.
+            let told = format!("{id} gives offset {offset}, before offset {position}, where it is to be read on");
+            task.break_off(StateError::Refused(told));
+            return self.pause(id);
+        }
         if task.meets(Trouble::new(Trouble::OUT_OF_RANGE, position, now.instant)) {
             tracing::error!(
                 worker = self.index, partition = %id, position, first = offset, kind = Trouble::OUT_OF_RANGE,

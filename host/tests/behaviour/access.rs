@@ -4,7 +4,7 @@ use std::fs;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-use crate::support::{Broker, Guarded, Pipeline, Setup, Stage};
+use crate::support::{Broker, Guarded, Pipeline, Setup, Stage, until};
 
 /// A broker with a listener for logins and one for TLS, and what clients need for both.
 struct Ward {
@@ -96,5 +96,27 @@ fn what_keeps_a_host_from_its_brokers_is_named() {
     let setup = ward.host(&tls, &[("security.protocol", "ssl"), ("ssl.ca.location", "ca.pem")]);
     fs::write(setup.path().join("ca.pem"), &ward.authority).expect("written");
     let mut host = setup.host("id", "\"one\"").start();
+    assert_eq!(host.term(), Some(0));
+}
+
+#[test]
+fn a_running_host_says_why_brokers_refuse_it() {
+    let mut ward = Ward::new();
+    let login = ward.broker.login();
+    let setup = ward.host(&login, &ward.login("gregor", "s3cret"));
+    let mut host = setup.start();
+    ward.broker.change_password("s3cret", "changed");
+    until("readiness says why", || {
+        host.ask("/readyz").is_some_and(|(status, why)| {
+            let told = why.starts_with("the brokers refuse the login of this host: check `sasl.mechanisms`");
+            // Everybody may ask.
+            assert!(!told || !why.contains(&login), "{why}");
+            status == 503 && told
+        })
+    });
+    assert!(host.answers("/healthz"));
+    assert_eq!(host.log().matches(&format!("the brokers at {login} refuse the login of this host")).count(), 1);
+    ward.broker.change_password("changed", "s3cret");
+    host.wait_until_ready();
     assert_eq!(host.term(), Some(0));
 }

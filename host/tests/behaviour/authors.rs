@@ -212,7 +212,7 @@ fn what_a_test_cannot_use_is_refused_in_one_line() {
         (vec!["build", path(folder.path())], 2, "is no plugin's project"),
         (vec!["test", &echo], 2, "--records"),
         (vec!["test", &echo, "--records", path(&bad)], 2, "line 1 is neither"),
-        (vec!["test", &echo, "--records", path(&absent)], 2, "cannot be read"),
+        (vec!["test", &echo, "--records", path(&absent)], 2, "does not exist"),
         (vec!["test", &echo, "--records", &lines, "--expect", path(&absent)], 2, "--update writes"),
         (vec!["test", path(&bad), "--records", &lines], 4, "is refused"),
         (vec!["test", &refuses, "--records", &lines], 4, "could not be started"),

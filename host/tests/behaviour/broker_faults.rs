@@ -33,7 +33,7 @@ fn a_coordinator_that_cannot_be_reached_costs_and_doubles_nothing() {
 /// leaves the metadata, the client library gives it up, and another one takes over.
 #[test]
 fn a_coordinator_that_leaves_its_cluster_costs_and_doubles_nothing() {
-    outlives_its_coordinator(Guarantee::ExactlyOnce, Settings::or(30_000, 2));
+    outlives_its_coordinator(Guarantee::ExactlyOnce, Settings::or(15_000, 1));
 }
 
 #[test]

@@ -284,6 +284,42 @@ fn hosts_that_come_and_go_redrive_each_dead_letter_once() {
 }
 
 #[test]
+fn a_redrive_in_progress_outlives_an_erased_metadata() {
+    for (backend, guarantee) in [("memory", "\"exactly-once\""), ("disk", "\"at-least-once\"")] {
+        let (topics, setup) = counters(&format!("state = {{ backend = {backend:?}, changelog = true }}"), guarantee);
+        told(&dead_letter(&setup, "redrive", &["--limit", "60", "--yes"]), DONE);
+        let mut host = setup.spawn_as("one", &[]);
+        until("some are redriven", || listed(&setup, &[]).iter().any(|letter| letter["redrive"] == "done"));
+        assert_eq!(host.term(), Some(0));
+        // As a tool does it: the offsets stay, and do not tell any more how many were redriven.
+        for (partition, next) in (0..).zip(kafka().committed(&setup.app, &topics.source)) {
+            kafka().move_group(&setup.app, &topics.source, partition, next.expect("an offset"));
+            assert_eq!(kafka().metadata(&setup.app, &topics.source, partition), "");
+        }
+        let mut host = setup.spawn_as("one", &[]);
+        told(&dead_letter(&setup, "redrive", &["--yes"]), DONE);
+        wait_until_redriven(&setup);
+        counted_once(&topics);
+        assert_eq!(host.term(), Some(0));
+    }
+}
+
+#[test]
+fn marks_that_brokers_refuse_are_sent_again() {
+    let (topics, setup) = counters("", "\"at-least-once\"");
+    told(&dead_letter(&setup, "redrive", &["--yes"]), DONE);
+    let marks = format!("{}-line-redrive", setup.app);
+    kafka().alter(&marks, &[("cleanup.policy", "compact"), ("max.message.bytes", "50")]);
+    let mut host = setup.spawn_as("one", &[]);
+    host.wait_for_log("the brokers refuse marks of redriven dead letters");
+    assert!(listed(&setup, &[]).iter().any(|letter| letter["redrive"] == "waiting"));
+    kafka().alter(&marks, &[("cleanup.policy", "compact"), ("max.message.bytes", "1048588")]);
+    wait_until_redriven(&setup);
+    counted_once(&topics);
+    assert_eq!(host.term(), Some(0));
+}
+
+#[test]
 fn at_least_once_a_redrive_counts_once_too_where_nothing_crashes() {
     let (topics, setup) = counters("", "\"at-least-once\"");
     let mut host = setup.spawn_as("one", &[]);

@@ -16,7 +16,7 @@ use crate::support::{Chance, Settings, plugin};
 fn fuzz(mut case: impl FnMut(&mut Chance)) -> u64 {
     // This thread alone gives way: others test what has deadlines, on few cores.
     rustix::process::nice(19).expect("a thread may give way");
-    let settings = Settings::or(0, 60);
+    let settings = Settings::or(0, 20);
     let (mut chance, since, mut cases) = (settings.chance(), Instant::now(), 0);
     while since.elapsed() < Duration::from_secs(settings.rounds) {
         case(&mut chance);

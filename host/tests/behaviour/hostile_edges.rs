@@ -129,6 +129,26 @@ fn a_version_that_compiles_keeps_nobody_waiting() {
     confined(&compiler);
 }
 
+#[test]
+fn uploads_of_one_plugin_take_turns() {
+    let line = started(|setup| setup.plugins("compile-timeout", "\"10s\""));
+    let (route, other) = (format!("/api/v1/plugins/{NAME}"), format!("/api/v1/plugins/{OTHER}"));
+    // Compiled by now: components are compiled one at a time.
+    let (slow, next, kept) = (bomb(), plugin("version-b"), revised(&plugin(OTHER)));
+    posts(&line, &other, &kept);
+    posts(&line, &format!("{other}/rollback"), b"");
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| line.host.post(&route, TOKEN, &slow));
+        until("the first compiles", || line.host.compiler().is_some());
+        let second = scope.spawn(|| line.host.post(&route, TOKEN, &next));
+        posts(&line, &other, &kept);
+        assert!(!first.is_finished() && !second.is_finished(), "another plugin's upload waited for them");
+        assert_eq!(first.join().expect("an answer").0, 422);
+        assert_eq!(second.join().expect("an answer").0, 200);
+    });
+    assert!(runs(&line, &next));
+}
+
 /// What the compiler's process has given up, as the kernel shows it.
 #[track_caller]
 fn confined(process: &std::path::Path) {

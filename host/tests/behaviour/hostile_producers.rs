@@ -382,6 +382,9 @@ fn withdrawn_rights(broker: &Broker, setup: Setup, guarantee: &str) {
     };
     until("the partition waits for the topic", || waits(&host));
     assert!(host.log().contains("Write"), "the right is named");
+    let unready =
+        || host.ask("/readyz").is_some_and(|(status, why)| status == 503 && why.contains("topic-unavailable"));
+    until("readiness says why", unready);
     assert!(!host.has_ended());
     broker.acls(&format!("--remove --force {denied}"));
     broker.acls(&format!("--remove --force {others}"));

@@ -1,9 +1,10 @@
 //! Kafka's own tools between runs: what a state hangs on beside the offset stays.
 
-use crate::support::extra::{Topics, stage};
+use crate::support::extra::{Line, Topics, stage};
 use crate::support::{Guarantee, Pipeline, Record, Setup, Stage, kafka, plugin, until};
 
 const STATE: &str = r#"{ backend = "memory", changelog = true }"#;
+const DISK: &str = r#"{ backend = "disk", changelog = true }"#;
 
 fn settled(setup: &Setup, source: &str) {
     until("everything is committed", || kafka().is_settled(&setup.app, source));
@@ -57,6 +58,36 @@ fn timers_that_fired_are_told_by_the_state() {
         let outputs = kafka().read(&sink);
         assert_eq!(outputs.len(), 4, "{guarantee:?}: no timer fires again");
         assert_eq!(outputs[3].text(), "true\nfalse", "{guarantee:?}: the timer that waits is there");
+    }
+}
+
+#[test]
+fn a_migration_outlives_an_erased_metadata() {
+    const LOOK: &str = "get new/k\nget m/times\nget k";
+    for (state, guarantee) in [(STATE, Guarantee::AtLeastOnce), (DISK, Guarantee::ExactlyOnce)] {
+        let topics = Topics::new(1);
+        let setup = Setup::new()
+            .workers(1)
+            .delivery("guarantee", guarantee.toml())
+            .plugin("versioned", &plugin("script"))
+            .pipeline(topics.pipeline().stage(stage("versioned", &format!("state = {state}"))));
+        let host = setup.start();
+        let mut line = Line::of(topics, setup, host);
+        line.ask(0, "set k v");
+        line.settle();
+        line.host.term();
+        to_current(&line.setup, &line.topics.source);
+        line.setup.put("versioned", &plugin("migrates"));
+        line.host = line.setup.start();
+        line.host.wait_for_log("the state is migrated");
+        // Its commit moves the position and no offset.
+        let metadata = || kafka().metadata(&line.setup.app, &line.topics.source, 0);
+        until("that is committed", || metadata().contains("migrated=1"));
+        line.host.term();
+        to_current(&line.setup, &line.topics.source);
+        line.host = line.setup.start();
+        assert_eq!(line.ask(0, LOOK), "v\n1\nnone", "{guarantee:?}: migrated once, and nothing is lost");
+        line.host.term();
     }
 }
 

@@ -133,6 +133,24 @@ fn letters_that_do_not_fit_come_back_exactly_once() {
 }
 
 #[test]
+fn a_letter_held_for_its_topics_limit_arrives_once_that_is_raised() {
+    for guarantee in ["\"at-least-once\"", "\"exactly-once\""] {
+        let line = rejecting(topics(&[]), guarantee);
+        line.send(0, "first", "v");
+        line.settle();
+        // Less than a letter without its record, found by a refusal and known from then on.
+        kafka().alter(&line.topics.dead, &[("max.message.bytes", "200")]);
+        line.send(0, "held", "v");
+        line.flush();
+        until("the partition is held", || line.view(0)["state"] == "held");
+        assert_eq!(line.dead().len(), 1, "{guarantee}");
+        kafka().alter(&line.topics.dead, &[("max.message.bytes", "1048588")]);
+        line.settle();
+        assert_eq!(line.dead().len(), 2, "{guarantee}");
+    }
+}
+
+#[test]
 fn a_truncated_letter_whose_record_is_gone_is_left() {
     let line = rejecting(topics(&[]), "\"at-least-once\"");
     send_compressed(&line, &[Record::new("long", "y".repeat(LONG)).partition(0)]);

@@ -1,6 +1,6 @@
 //! Records as an attacker or a broken producer makes them, beside good ones; topics
-//! whose settings change while a host runs; offsets that a tool of Kafka's commits
-//! between two runs. Good records come out right, the others are accounted for.
+//! whose settings change and that get more partitions while a host runs; offsets that a
+//! tool of Kafka's commits between two runs. Good records come out right, the others are accounted for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -47,8 +47,12 @@ fn survives_producers(guarantee: Guarantee) {
         .delivery("commit-interval", "\"100ms\"")
         .pipeline(Pipeline::new(&source).sink(&sink).dead_letter(&dead).provenance().stage(stage));
     let mut producers = Producers::new(&source, settings.seed);
-    for _ in 0..settings.rounds {
+    for round in 0..settings.rounds {
         let mut host = setup.start();
+        // Any partition of it will do; those of the source and of the sink belong to keys.
+        if round % 4 == 0 {
+            kafka().grow(&dead, 2 + (round / 4) as i32);
+        }
         for _ in 0..4 {
             producers.send(settings.records / settings.rounds / 4);
             change_settings(&sink, &mut chance);

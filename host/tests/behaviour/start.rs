@@ -1,10 +1,15 @@
 //! What a host refuses to start with: each with a line that says what to do,
 //! and its own exit code.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::net::TcpListener;
+use std::thread::sleep;
+use std::time::Duration;
 
-use crate::support::{Pipeline, Setup, Stage, kafka, plugin, unique};
+use gregor::plugin::Digest;
+
+use crate::support::{Pipeline, Setup, Stage, kafka, plugin, unique, until};
 
 const NOT_STARTED: Option<i32> = Some(1);
 const CONFIGURATION: Option<i32> = Some(2);
@@ -40,6 +45,8 @@ fn refused_in_a_line(setup: &Setup, code: Option<i32>, parts: &[&str]) {
 #[track_caller]
 fn plugin_refused(bytes: &[u8], parts: &[&str]) {
     let setup = good().plugin("echo", bytes);
+    // Nobody writes it any more.
+    setup.age("echo", Duration::from_secs(3_600));
     refused_in_a_line(&setup, PLUGIN, &[&["plugin `echo`", "echo.wasm"], parts].concat());
 }
 
@@ -117,6 +124,45 @@ fn a_damaged_component_is_refused() {
     let mut bytes = plugin("echo");
     bytes.truncate(bytes.len() / 2);
     plugin_refused(&bytes, &["it is damaged"]);
+}
+
+#[test]
+fn a_first_start_waits_for_a_copy_in_progress() {
+    let (setup, component) = (good(), plugin("echo"));
+    fs::write(setup.plugin_file("echo"), "").expect("the folder takes a file");
+    let host = setup.spawn_as("one", &[]);
+    host.wait_for_log("as if it were still being written");
+    let mut copy = File::options().append(true).open(setup.plugin_file("echo")).expect("the file");
+    for part in component.chunks(component.len() / 2) {
+        copy.write_all(part).expect("written");
+        sleep(Duration::from_millis(500));
+    }
+    host.wait_until_ready();
+    assert_eq!(host.log().matches("as if it were still being written").count(), 1);
+}
+
+#[test]
+fn a_copy_that_never_ends_is_refused() {
+    let component = plugin("echo");
+    let setup = good().plugin("echo", &component[..component.len() / 2]);
+    setup.age("echo", Duration::from_secs(28));
+    let (code, log) = setup.run_refused();
+    assert_eq!(code, PLUGIN, "{log}");
+    assert!(log.contains("as if it were still being written") && log.contains("it is damaged"), "{log}");
+}
+
+#[test]
+fn a_restart_does_not_wait_for_a_copy() {
+    let (setup, component) = (good(), plugin("version-b"));
+    assert_eq!(setup.start().term(), Some(0));
+    fs::write(setup.plugin_file("echo"), &component[..component.len() / 2]).expect("the folder takes a file");
+    let host = setup.start();
+    let digest = |bytes: &[u8]| Digest::of(bytes).to_string();
+    let runs = |bytes: &[u8]| host.document("plugins")[0]["digest"] == digest(bytes).as_str();
+    assert!(runs(&plugin("echo")));
+    fs::write(setup.plugin_file("echo"), &component).expect("the folder takes a file");
+    until("the copy is taken once it is whole", || runs(&component));
+    assert!(!fs::read_to_string(setup.data("one").join("audit.log")).expect("an audit log").contains("refused"));
 }
 
 #[test]

@@ -299,10 +299,99 @@ fn a_changelog_made_anew_while_running_is_noticed() {
     // The host goes on: its next commits are in the new topic, those before are not.
     ward.send(5..6);
     ward.settle();
+    host.wait_for_log("was deleted and made anew while this host ran");
+    assert_eq!((state(&host).as_str(), ward.count().as_str()), ("running", "6"), "memory has it all");
     host.term();
     let (mut host, reason) = ward.held();
     says(&reason, &["changelog", "deleted and made anew"]);
     host.term();
+}
+
+#[test]
+fn a_changelog_made_anew_while_running_is_written_again_from_disk() {
+    let ward = Ward::new(DISK, Guarantee::ExactlyOnce);
+    ward.send(0..5);
+    let mut host = ward.start();
+    ward.settle();
+    kafka().make_anew(&ward.changelog(), kafka().partitions(&ward.changelog()), &COMPACTED);
+    let reason = eventually("the partition is held", || why(&host));
+    says(&reason, &["changelog", &ward.changelog(), "made anew", "local store is as of offset"]);
+    ward.decide(&host, "keep");
+    ward.send(5..6);
+    ward.settle();
+    host.term();
+    assert_eq!(ward.count(), "6");
+    ward.setup.lose_data("one");
+    assert_eq!(ward.exported(), keys(0..6), "all of it is in the new changelog");
+}
+
+/// The group, and a store on disk, are past what the changelog holds, as after an
+/// unclean election of the changelog's leader.
+fn behind(state: &str) -> Ward {
+    let ward = Ward::new(state, Guarantee::AtLeastOnce);
+    ward.send(0..3);
+    ward.run();
+    ward.send(3..5);
+    if state == DISK {
+        let config = ward.setup.write();
+        let text = ward.setup.text().replace(", changelog = true", "");
+        std::fs::write(&config, text).expect("a configuration");
+        let mut host = Host::spawn(&config, "one", &["--bounded"]);
+        assert_eq!(host.wait_exit(), Some(0));
+    } else {
+        kafka().move_group(&ward.setup.app, &ward.source, 0, 5);
+    }
+    ward
+}
+
+#[test]
+fn a_changelog_that_ends_before_the_group_is_decided_in_each_way() {
+    for (state, keeps) in [(MEMORY, "4"), (DISK, "6")] {
+        for decision in ["restore", "keep", "reset"] {
+            let ward = behind(state);
+            let (mut host, reason) = ward.held();
+            says(&reason, &["has committed offset 5 of", "the state is as of offset 3", "changelog", "offsets 0 to"]);
+            ward.decide(&host, decision);
+            ward.send(5..6);
+            ward.settle();
+            host.term();
+            let (count, left) = match decision {
+                // The two records that the changelog lost came again.
+                "restore" => ("6", keys(0..6)),
+                "keep" if state == DISK => (keeps, keys(0..6)),
+                "keep" => (keeps, [keys(0..3), vec!["k5".to_owned()]].concat()),
+                _ => ("1", keys(5..6)),
+            };
+            assert_eq!(ward.count(), count, "{state} {decision}");
+            let mut left = left;
+            left.sort_unstable();
+            ward.setup.lose_data("one");
+            assert_eq!(ward.exported(), left, "{state} {decision}");
+        }
+    }
+}
+
+#[test]
+fn a_changelog_made_anew_is_not_restored_and_is_reset() {
+    for (state, guarantee) in [(MEMORY, Guarantee::ExactlyOnce), (DISK, Guarantee::AtLeastOnce)] {
+        let ward = Ward::new(state, guarantee);
+        ward.send(0..5);
+        ward.run();
+        kafka().make_anew(&ward.changelog(), kafka().partitions(&ward.changelog()), &COMPACTED);
+        let (mut host, reason) = ward.held();
+        says(&reason, &["deleted, made anew or cut off", &ward.changelog()]);
+        let admin = host.admin().expect("an admin server");
+        let refused = ward.state(&["restore", "main", "--yes", "--admin", &admin]);
+        assert_eq!(refused.status.code(), Some(5), "{state}");
+        says(&text(&refused.stderr), &["still held", "cannot move to the state"]);
+        ward.decide(&host, "reset");
+        ward.send(5..6);
+        ward.settle();
+        host.term();
+        assert_eq!(ward.count(), "1", "{state}");
+        ward.setup.lose_data("one");
+        assert_eq!(ward.exported(), keys(5..6), "{state}");
+    }
 }
 
 #[test]
@@ -361,6 +450,48 @@ fn a_source_made_anew_holds_and_is_reset() {
         ward.run();
         assert_eq!(ward.count(), "3", "{state}: what went does not come back");
     }
+}
+
+#[test]
+fn a_source_made_anew_while_running_holds() {
+    // With fewer records than before, and with more: then nothing is out of range.
+    for (state, guarantee, count) in [
+        (MEMORY, Guarantee::ExactlyOnce, 2),
+        (DISK, Guarantee::AtLeastOnce, 9),
+        (DISK_ALONE, Guarantee::ExactlyOnce, 9),
+        (REDIS, Guarantee::AtLeastOnce, 2),
+    ] {
+        let ward = Ward::new(state, guarantee);
+        ward.send(0..5);
+        let mut host = ward.start();
+        ward.settle();
+        kafka().make_anew(&ward.source, kafka().partitions(&ward.source), &[]);
+        ward.send(0..count);
+        let reason = eventually("the partition is held", || why(&host));
+        says(
+            &reason,
+            &["of an earlier topic", "was deleted and made anew", &format!("holds offsets 0 to {count} now")],
+        );
+        ward.decide(&host, "reset");
+        ward.settle();
+        host.term();
+        assert_eq!(ward.count(), count.to_string(), "{state}");
+        assert_eq!(ward.exported(), keys(0..count), "{state}");
+    }
+}
+
+#[test]
+fn a_source_without_state_made_anew_while_running_is_told() {
+    let (source, sink) = (kafka().topic(1), kafka().topic(1));
+    let setup = Setup::new().workers(1).pipeline(Pipeline::new(&source).sink(&sink).stage(Stage::new("echo")));
+    let send = |count: usize| kafka().produce(&source, (0..count).map(|_| Record::new("key", "value").partition(0)));
+    send(5);
+    let mut host = setup.start();
+    until("everything is committed", || kafka().is_settled(&setup.app, &source));
+    kafka().make_anew(&source, kafka().partitions(&source), &[]);
+    send(9);
+    host.wait_for_log("was deleted and made anew while this host read it");
+    host.term();
 }
 
 #[test]

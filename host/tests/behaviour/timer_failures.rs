@@ -55,11 +55,11 @@ fn skip_leaves_the_timer_out_and_counts_it() {
 
 #[test]
 fn retry_waits_and_holds_up_the_record_behind_it_and_no_other_partition() {
-    let line = failing(
-        "retry",
-        "on-failure = \"skip\"\nretry = { attempts = 4, backoff = \"400ms\", max-backoff = \"400ms\" }",
-    );
-    until("the others are done", || [0, 2].iter().all(|partition| line.view(*partition)["committed"] == 2));
+    let line =
+        failing("retry", "on-failure = \"skip\"\nretry = { attempts = 4, backoff = \"2s\", max-backoff = \"2s\" }");
+    until("the others are done, and the timer is tried again", || {
+        [0, 2].iter().all(|partition| line.view(*partition)["committed"] == 2) && line.view(1)["state"] == "retrying"
+    });
     let view = line.view(1);
     assert_eq!(
         (&view["state"], &view["failure"], &view["committed"]),

@@ -205,6 +205,15 @@ impl Guarded {
         self.broker.connect()
     }
 
+    /// Starts it again, its users now with another password.
+    pub fn change_password(&mut self, old: &str, new: &str) {
+        self.broker.kill9();
+        for property in &mut self.broker.set {
+            *property = property.replace(&format!("{old:?}"), &format!("{new:?}"));
+        }
+        self.broker.restart();
+    }
+
     /// Where it takes logins.
     pub fn login(&self) -> String {
         format!("127.0.0.1:{}", self.login)

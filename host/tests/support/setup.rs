@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -132,6 +133,12 @@ impl Setup {
         let new = self.path().join("plugins").join(format!("{name}.new"));
         fs::write(&new, bytes).expect("the folder takes a file");
         fs::rename(&new, self.plugin_file(name)).expect("the folder takes a rename");
+    }
+
+    /// A plugin's file was last written so long ago.
+    pub fn age(&self, name: &str, age: Duration) {
+        let file = fs::File::options().write(true).open(self.plugin_file(name)).expect("the plugin's file");
+        file.set_modified(SystemTime::now() - age).expect("its time can be set");
     }
 
     pub fn plugin_file(&self, name: &str) -> PathBuf {

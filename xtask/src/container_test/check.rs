@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -24,13 +26,8 @@ pub fn all(engine: &Engine) -> Result<()> {
     topics(engine)?;
     user(engine)?;
     produce(engine)?;
-    let enriched = consume(engine)?;
-    let expected = fs::read_to_string(crate::root().join(EXAMPLE).join("expected.jsonl"))?;
-    ensure!(
-        are_as(&by_key(&enriched)?, &by_key(&expected)?),
-        "the enriched records are not those of {EXAMPLE}/expected.jsonl:\n{enriched}"
-    );
-    eprintln!("{} enriched records are as expected", enriched.lines().count());
+    let count = example_comes_out(engine, "locations-enriched")?;
+    eprintln!("{count} enriched records are as expected");
     let health = engine.inspect("gregor", "{{.State.Health.Status}}")?;
     ensure!(health == "healthy", "the host is {health} after its work");
     Ok(())
@@ -54,29 +51,52 @@ fn user(engine: &Engine) -> Result<()> {
 }
 
 fn produce(engine: &Engine) -> Result<()> {
-    let records = File::open(crate::root().join(EXAMPLE).join("locations.jsonl"))?;
+    command::run(&mut producer(engine, &crate::root().join(EXAMPLE).join("locations.jsonl"))?, INSTALL)
+}
+
+/// Kafka's producer, to be given the `key:value` lines of a file.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn producer(engine: &Engine, records: &Path) -> Result<Command> {
     let mut producer = kafka(engine, "console-producer");
     producer
         .args(["--topic", "locations"])
         .args(["--reader-property", "parse.key=true", "--reader-property", "key.separator=:"])
-        .stdin(records);
-    command::run(&mut producer, INSTALL)
+        .stdin(File::open(records)?);
+    Ok(producer)
 }
 
-/// As many `key:value` lines as there are records in the example.
-fn consume(engine: &Engine) -> Result<String> {
-    let records = fs::read_to_string(crate::root().join(EXAMPLE).join("locations.jsonl"))?;
-    let count = records.lines().count().to_string();
+/// Reads as many records of `topic` as the example has; how many.
+///
+/// # Errors
+/// When they are not those that come out of the example's.
+pub fn example_comes_out(engine: &Engine, topic: &str) -> Result<usize> {
+    let read = |file: &str| fs::read_to_string(crate::root().join(EXAMPLE).join(file));
+    let count = read("locations.jsonl")?.lines().count();
+    let enriched = consume(engine, topic, count)?;
+    ensure!(
+        are_as(&by_key(&enriched)?, &by_key(&read("expected.jsonl")?)?),
+        "the records of {topic} are not those of {EXAMPLE}/expected.jsonl:\n{enriched}"
+    );
+    Ok(count)
+}
+
+/// So many `key:value` lines from the beginning of a topic.
+///
+/// # Errors
+/// When Kafka's consumer fails.
+pub fn consume(engine: &Engine, topic: &str, count: usize) -> Result<String> {
     let mut consumer = kafka(engine, "console-consumer");
     consumer
-        .args(["--topic", "locations-enriched", "--from-beginning"])
-        .args(["--max-messages", &count, "--timeout-ms", "60000"])
+        .args(["--topic", topic, "--from-beginning"])
+        .args(["--max-messages", &count.to_string(), "--timeout-ms", "60000"])
         .args(["--formatter-property", "print.key=true", "--formatter-property", "key.separator=:"]);
     output(&mut consumer)
 }
 
 /// One of Kafka's tools in the broker's own container.
-fn kafka(engine: &Engine, tool: &str) -> std::process::Command {
+pub fn kafka(engine: &Engine, tool: &str) -> Command {
     let tool = format!("/opt/kafka/bin/kafka-{tool}.sh");
     let mut command = engine.compose(["exec", "-T", "kafka", &tool]);
     command.args(BOOTSTRAP);
@@ -84,7 +104,7 @@ fn kafka(engine: &Engine, tool: &str) -> std::process::Command {
 }
 
 /// Only the order within a key is promised.
-fn by_key(lines: &str) -> Result<ByKey> {
+pub fn by_key(lines: &str) -> Result<ByKey> {
     let mut by_key = ByKey::new();
     for line in lines.lines() {
         let (key, value) = line.split_once(':').with_context(|| format!("a line without a key: {line}"))?;

@@ -119,10 +119,16 @@ impl Engine {
 
     /// `docker compose <words>` on the workspace's docker-compose.yml.
     pub fn compose<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> Command {
+        self.compose_with(&[], words)
+    }
+
+    /// As [`Engine::compose`], with further files of services.
+    pub fn compose_with<'a>(&self, files: &[&Path], words: impl IntoIterator<Item = &'a str>) -> Command {
         let mut compose = Command::new(self.compose[0]);
         compose
             .args(&self.compose[1..])
             .args(["--project-name", PROJECT, "--file", "docker-compose.yml"])
+            .args(files.iter().flat_map(|file| [Path::new("--file"), *file]))
             .args(words)
             .env("GREGOR_PLUGINS", plugins());
         self.prepared(compose)
@@ -138,14 +144,32 @@ impl Engine {
         command
     }
 
-    /// What `docker inspect` says of a service's container.
+    /// What `docker inspect` says of a service's one container.
     ///
     /// # Errors
-    /// When the service has none.
+    /// When the service has none, or several.
     pub fn inspect(&self, service: &str, format: &str) -> Result<String> {
-        let id = output(&mut self.compose(["ps", "--all", "--quiet", service]))?;
-        ensure!(!id.is_empty(), "the service {service} has no container");
-        output(&mut self.docker(["inspect", "--format", format, &id]))
+        match &self.containers(service)?[..] {
+            [id] => self.inspect_container(id, format),
+            others => bail!("the service {service} has {} containers", others.len()),
+        }
+    }
+
+    /// What `docker inspect` says of a container.
+    ///
+    /// # Errors
+    /// When there is no such container.
+    pub fn inspect_container(&self, id: &str, format: &str) -> Result<String> {
+        output(&mut self.docker(["inspect", "--format", format, id]))
+    }
+
+    /// The ids of a service's containers, stopped ones too.
+    ///
+    /// # Errors
+    /// When compose fails.
+    pub fn containers(&self, service: &str) -> Result<Vec<String>> {
+        let ids = output(&mut self.compose(["ps", "--all", "--quiet", service]))?;
+        Ok(ids.split_whitespace().map(str::to_owned).collect())
     }
 }
 
@@ -187,7 +211,12 @@ fn wait_until_gone(pid: &Path) {
 
 /// The plugins' folder of the test's project: a developer's own stays as it is.
 pub fn plugins() -> PathBuf {
-    crate::root().join("target/container-test/plugins")
+    files().join("plugins")
+}
+
+/// What the test gives to containers.
+pub fn files() -> PathBuf {
+    crate::root().join("target/container-test")
 }
 
 fn socket(folder: &Path) -> String {

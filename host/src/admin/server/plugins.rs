@@ -3,18 +3,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use crossbeam_channel::Sender;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, MutexGuard, oneshot};
 use tokio::time::timeout;
 
 use super::{Named, Status, documents, refuse};
@@ -22,40 +22,38 @@ use crate::admin::listener::{Bounds, Peer};
 use crate::deploy::{Answer, Flows, Outcome, Refusal, Request, Who};
 use crate::plugin::Refused;
 
+/// When to ask again, in seconds, where uploads before this one take long.
+const RETRY_AFTER: &str = "30";
+
 /// Whom to ask for a deploy, and for a pause.
 pub struct DeployAccess {
     /// By plugin.
-    requests: HashMap<String, Sender<Request>>,
+    deployers: HashMap<String, Access>,
     pub(super) flows: Arc<Flows>,
     /// Largest component taken, in bytes.
     max_size: u64,
-    /// One is read into memory at a time.
-    taken: AtomicBool,
+}
+
+/// The way to the deployer of one plugin.
+struct Access {
+    requests: Sender<Request>,
+    /// One component of a plugin is read into memory and deployed at a time, in
+    /// the order in which they came.
+    turn: Mutex<()>,
 }
 
 impl DeployAccess {
     pub fn new(requests: HashMap<String, Sender<Request>>, flows: Arc<Flows>, max_size: u64) -> DeployAccess {
-        DeployAccess { requests, flows, max_size, taken: AtomicBool::new(false) }
-    }
-
-    /// Hands a request about `plugin` to its deployer; one that nobody takes is
-    /// dropped, and its answer with it.
-    fn request(&self, plugin: &str, request: Request) {
-        if let Some(deployer) = self.requests.get(plugin) {
-            drop(deployer.send(request));
-        }
-    }
-
-    fn take(&self) -> Option<Taken<'_>> {
-        (!self.taken.swap(true, Ordering::Acquire)).then_some(Taken(&self.taken))
+        let access = |(plugin, requests)| (plugin, Access { requests, turn: Mutex::default() });
+        DeployAccess { deployers: requests.into_iter().map(access).collect(), flows, max_size }
     }
 }
 
-struct Taken<'a>(&'a AtomicBool);
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+impl Access {
+    /// The turn of an upload, once those before it are done; none where they take
+    /// longer than `patience`.
+    async fn turn(&self, patience: Duration) -> Option<MutexGuard<'_, ()>> {
+        timeout(patience, self.turn.lock()).await.ok()
     }
 }
 
@@ -93,10 +91,9 @@ pub async fn deploy(
     if !status.plugins.contains_key(&plugin) {
         return unknown(&status);
     }
+    let Some(deployer) = status.deploys.deployers.get(&plugin) else { return ending() };
     let _waiting = peer.keep_waiting();
-    let Some(_taken) = status.deploys.take() else {
-        return refuse(StatusCode::CONFLICT, "another version is being deployed: try again when that is done");
-    };
+    let Some(_turn) = deployer.turn(Bounds::TURN).await else { return occupied() };
     let bytes = match timeout(Bounds::BODY, read(body, status.deploys.max_size)).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(())) | Err(_) => {
@@ -153,19 +150,54 @@ async fn read(body: Body, max_size: u64) -> Result<Result<Vec<u8>, Refusal>, ()>
 
 async fn ask(status: &Status, plugin: String, request: impl FnOnce(String, Answer) -> Request) -> Response {
     let (answer, answered) = oneshot::channel();
-    status.deploys.request(&plugin, request(plugin.clone(), answer));
+    let Some(deployer) = status.deploys.deployers.get(&plugin) else { return ending() };
+    // Where the deployer has ended, the answer is dropped with the request.
+    drop(deployer.requests.send(request(plugin.clone(), answer)));
     let (outcome, digest, pause) = match answered.await {
         Ok(Ok(Outcome::Activated { digest, pause })) => ("activated", digest, Some(pause.as_secs_f64())),
         Ok(Ok(Outcome::Unchanged(digest))) => ("unchanged", digest, None),
         Ok(Err(refusal)) => return refuse(StatusCode::UNPROCESSABLE_ENTITY, &refusal.to_string()),
-        Err(_) => return refuse(StatusCode::SERVICE_UNAVAILABLE, "this host is ending"),
+        Err(_) => return ending(),
     };
     let document = json!({ "plugin": plugin, "outcome": outcome, "digest": digest, "pause_seconds": pause });
     Json(document).into_response()
+}
+
+fn ending() -> Response {
+    refuse(StatusCode::SERVICE_UNAVAILABLE, "this host is ending")
+}
+
+/// Answers where an upload's turn did not come in time.
+fn occupied() -> Response {
+    let problem = "other versions of this plugin are still being deployed; this one was not read. \
+                   Send it again when they are done: `gregor plugin history` shows what is in force";
+    let mut refused = refuse(StatusCode::CONFLICT, problem);
+    refused.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    refused
 }
 
 fn unknown(status: &Status) -> Response {
     let mut known: Vec<String> = status.plugins.iter().map(|plugin| plugin.key().clone()).collect();
     known.sort_unstable();
     refuse(StatusCode::NOT_FOUND, &format!("no stage runs such a plugin: this host has {}", known.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upload_whose_turn_does_not_come_is_told_when_to_ask_again() {
+        let access = Access { requests: crossbeam_channel::unbounded().0, turn: Mutex::default() };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let first = access.turn(Duration::from_secs(60)).await.unwrap();
+            assert!(access.turn(Duration::from_millis(10)).await.is_none());
+            drop(first);
+            assert!(access.turn(Duration::from_secs(60)).await.is_some());
+        });
+        let refused = occupied();
+        assert_eq!(refused.status(), StatusCode::CONFLICT);
+        assert_eq!(refused.headers()[header::RETRY_AFTER], RETRY_AFTER);
+    }
 }

@@ -127,12 +127,12 @@ pub fn run(args: &ListArgs) -> anyhow::Result<ExitCode> {
             writeln!(out)?;
         }
     } else if rows.is_empty() {
-        eprintln!("topic `{}` holds no such dead letter of pipeline `{}`", chosen.dead_letters, chosen.pipeline);
+        complain!("topic `{}` holds no such dead letter of pipeline `{}`", chosen.dead_letters, chosen.pipeline);
     } else {
         writeln!(out, "{}", table(&rows))?;
     }
     if more {
-        eprintln!("there are more: raise --limit, or choose with --error and --stage");
+        complain!("there are more: raise --limit, or choose with --error and --stage");
     }
     Ok(if rows.is_empty() { ExitCode::from(NONE) } else { ExitCode::SUCCESS })
 }

@@ -16,6 +16,7 @@ use comfy_table::{Table, presets};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use indicatif::{ProgressBar, ProgressStyle};
 use rdkafka::producer::{DefaultProducerContext, ThreadedProducer};
+use tempfile::TempDir;
 
 use self::cluster::{Cluster, PARTITIONS, Patients};
 use self::ledger::{Ledger, Verdict};
@@ -63,8 +64,10 @@ pub struct DemoArgs {
 }
 
 pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    let stop = Stop(stop_signals(None)?);
-    match show(args, &stop) {
+    let folder = private::folder("gregor-demo-")?;
+    let left = folder.path().to_owned();
+    let stop = Stop(stop_signals(None, move || private::remove(&left))?);
+    match show(args, &stop, &folder) {
         Ok(code) => Ok(code),
         Err(error) if error.is::<Interrupted>() => Ok(ExitCode::from(INTERRUPTED)),
         // Whoever reads the output has seen enough.
@@ -73,9 +76,8 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Runs the demo; its folder is deleted and its host stopped however it ends.
-fn show(args: &DemoArgs, stop: &Stop) -> anyhow::Result<ExitCode> {
-    let folder = private::folder("gregor-demo-")?;
+/// Runs the demo in its folder; its host is stopped however it ends.
+fn show(args: &DemoArgs, stop: &Stop, folder: &TempDir) -> anyhow::Result<ExitCode> {
     let plugins = folder.path().join("plugins");
     DirBuilder::new().mode(private::FOLDER).create(&plugins)?;
     drop_in(&plugins, crate::demo_plugins()[1].1)?;

@@ -35,7 +35,7 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
         Ok(built) if args.json => println!("{}", serde_json::to_string_pretty(&built)?),
         Ok(built) => tell(&built),
         Err(error) => {
-            eprintln!("error: {error}");
+            complain!("error: {error}");
             return Ok(ExitCode::from(error.exit_code()));
         }
     }
@@ -47,7 +47,7 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// As [`author::build`].
 pub fn project_built(project: &Project) -> Result<Built, AuthorError> {
-    eprintln!("Building {} in {} …", project.name, project.dir.display());
+    complain!("Building {} in {} …", project.name, project.dir.display());
     author::build(project)
 }
 

@@ -113,7 +113,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                     let problem = format!("cannot be read: {error}");
                     println!("{}", json!({ "file": file.display().to_string(), "fine": false, "problem": problem }));
                 }
-                eprintln!("error: cannot read {}: {error}", file.display());
+                complain!("error: cannot read {}: {error}", file.display());
             }
         }
     }
@@ -147,7 +147,7 @@ fn is_fine(file: &Path, bytes: &[u8], json: bool, bounds: &Bounds) -> anyhow::Re
                     json!({ "file": file.display().to_string(), "fine": false, "refused": refused.to_string() })
                 );
             }
-            eprintln!("error: {} would be refused: {refused}", file.display());
+            complain!("error: {} would be refused: {refused}", file.display());
             Ok(false)
         }
     }

@@ -81,7 +81,7 @@ pub fn sign(SignArgs { file, key, output }: &SignArgs) -> anyhow::Result<ExitCod
     let signed = match signed {
         Ok(signed) => signed,
         Err(refused) => {
-            eprintln!("error: {} is not signed, a host would refuse it: {refused}", file.display());
+            complain!("error: {} is not signed, a host would refuse it: {refused}", file.display());
             return Ok(ExitCode::from(super::REFUSED));
         }
     };
@@ -103,7 +103,7 @@ pub fn verify(VerifyArgs { file, keys }: &VerifyArgs) -> anyhow::Result<ExitCode
             Ok(ExitCode::SUCCESS)
         }
         Err(refusal) => {
-            eprintln!("error: {} would be refused: {refusal}", file.display());
+            complain!("error: {} would be refused: {refusal}", file.display());
             Ok(ExitCode::from(super::REFUSED))
         }
     }

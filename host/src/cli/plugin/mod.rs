@@ -68,11 +68,11 @@ pub fn compile(args: &CompileArgs) -> ExitCode {
     match compiler::serve(args.code_id, args.memory, args.cpu_seconds, args.niceness) {
         Ok(()) => ExitCode::SUCCESS,
         Err(compiler::Unserved::Component(problem)) => {
-            eprintln!("{problem}");
+            complain!("{problem}");
             ExitCode::from(compiler::REFUSED)
         }
         Err(compiler::Unserved::Host(problem)) => {
-            eprintln!("{problem}");
+            complain!("{problem}");
             ExitCode::from(compiler::NOT_WRITTEN)
         }
     }

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, BufRead as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 
 use super::test::pipeline::{self, Stages};
 use super::test::records::{Lines, Step};
 use super::test::stand::{Stand, Unfit};
 use super::test::{REFUSED, USAGE, line, refuse, setting};
+use crate::files::foreign::{MAX_LINE, TextLines};
 
 /// Where plugins are looked for by name: a host's default, and the container's.
 static FOLDERS: [&str; 2] = ["plugins", "/opt/gregor/plugins"];
@@ -76,8 +77,9 @@ pub fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
         },
     };
     let (mut lines, mut records, mut outputs, mut failed) = (Lines::new(), 0, 0, 0);
-    for line in io::stdin().lock().lines() {
-        let step = match lines.read(&line.context("standard input cannot be read")?) {
+    for line in TextLines::new(io::stdin().lock(), MAX_LINE) {
+        let line = line.map_err(|problem| anyhow!("a line of standard input {problem}"))?;
+        let step = match lines.read(&line) {
             Ok(Some(step)) => step,
             Ok(None) => continue,
             Err(problem) => return Ok(refuse(USAGE, &format!("standard input: {problem}"))),
@@ -88,7 +90,7 @@ pub fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
         (outputs, failed) = (outputs + shown.len() - failures, failed + failures);
         print!("{}", line::print(&shown));
     }
-    eprintln!("{records} records, {outputs} outputs, {failed} failed");
+    complain!("{records} records, {outputs} outputs, {failed} failed");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -205,7 +205,7 @@ pub fn answer<T: for<'a> Deserialize<'a>>(
     let body = match asked {
         Ok(body) => body,
         Err(Failed::Answer { code, problem }) => {
-            eprintln!("error: {problem}");
+            complain!("error: {problem}");
             return Ok(ExitCode::from(code));
         }
         Err(Failed::Other(error)) => return Err(error),

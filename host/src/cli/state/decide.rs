@@ -123,7 +123,7 @@ fn on_host(
     };
     let held: Vec<&Partition> = partitions.iter().filter(wanted).collect();
     if held.is_empty() {
-        eprintln!(
+        complain!(
             "no such partition is held as state-mismatch on the host at {}; other hosts may hold others",
             api.base()
         );
@@ -243,7 +243,8 @@ fn agreed(args: &DecideArgs) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() {
         return Err(Refusal::usage("nothing was done: add --yes to do it, or --dry-run to only look".to_owned()).into());
     }
-    eprint!("Do it? [y/N] ");
+    // Where nobody sees the question, nobody answers it.
+    let _ = write!(io::stderr(), "Do it? [y/N] ");
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     let yes = matches!(answer.trim(), "y" | "Y" | "yes");

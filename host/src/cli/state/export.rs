@@ -72,7 +72,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     target.finish(args.force)?;
     summary.tell(partitions, stopped.place());
     for note in stopped.notes() {
-        eprintln!("note: {note}");
+        complain!("note: {note}");
     }
     // An empty export of partitions with records processed is not all there was.
     Ok(ExitCode::from(if summary.entries == 0 && !summary.missing.is_empty() { NONE } else { 0 }))
@@ -116,16 +116,16 @@ impl Summary {
     /// To standard error: standard output may be the export.
     fn tell(&self, partitions: i32, from: From) {
         let Summary { entries, elsewhere, missing } = self;
-        eprintln!("{entries} entries of {partitions} partitions, from {}", from.name());
+        complain!("{entries} entries of {partitions} partitions, from {}", from.name());
         if !missing.is_empty() {
-            eprintln!(
+            complain!(
                 "warning: nothing of partitions {} is on this machine: where other hosts keep them, \
                  export there too and put the files together",
                 missing.join(", ")
             );
         }
         if *elsewhere > 0 {
-            eprintln!(
+            complain!(
                 "warning: {elsewhere} entries are in another partition than Java's default partitioner gives \
                  their record key among {partitions}: if their producers choose partitions in another way, \
                  `gregor state import` would put them into wrong ones"

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Args;
 use comfy_table::{Table, presets};
 
-use self::file::{Limits, Lines};
+use self::file::{Input, Limits};
 use self::target::Target;
 use super::group::Group;
 use super::{StageArgs, bar};
@@ -38,12 +38,12 @@ pub struct ImportArgs {
 /// # Errors
 /// When the file is not fit, hosts run, or the target is not empty or cannot be written.
 pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let input = Input::open(&args.input)?;
     let chosen = args.stage.choose()?;
     let group = Group::new(&chosen.config)?;
     let partitions = group.source_partitions(&chosen.source)?;
     let bar = bar();
     bar.set_message("checked");
-    let lines = Lines::open(&args.input)?;
     let limits = Limits {
         pipeline: &args.stage.pipeline,
         stage: &args.stage.stage,
@@ -52,7 +52,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         max_bytes: chosen.stage.state.max_bytes,
         now: wall_ms(),
     };
-    let checked = file::check(lines, &limits, &bar)?;
+    let checked = file::check(input.lines()?, &limits, &bar)?;
     group.pin(&chosen.source, partitions, &[])?;
     let target = Target::find(&chosen, &group, partitions, args.replace)?;
     if !args.dry_run {
@@ -60,7 +60,7 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         bar.set_position(0);
         let mut filling = target.start(&chosen, &group, partitions)?;
         let incomplete = || filling_failed(&target);
-        for (written, line) in Lines::open(&args.input)?.enumerate() {
+        for (written, line) in input.lines()?.enumerate() {
             let line = line?;
             let entry = line.entry().map_err(anyhow::Error::msg)?;
             if let Some(partition) = limits.partition(&line, &entry).filter(|_| !entry.expired(limits.now)) {
@@ -79,9 +79,9 @@ pub fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     writeln!(crate::cli::output::stdout(), "{table}")?;
     let entries: u64 = checked.shares.iter().map(|share| share.entries).sum();
     let did = if args.dry_run { "would go (nothing was written)" } else { "are" };
-    eprintln!("{entries} entries {did} in {partitions} partitions of {target}");
+    complain!("{entries} entries {did} in {partitions} partitions of {target}");
     if checked.expired > 0 {
-        eprintln!("{} entries have expired and are left out", checked.expired);
+        complain!("{} entries have expired and are left out", checked.expired);
     }
     Ok(ExitCode::SUCCESS)
 }

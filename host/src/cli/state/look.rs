@@ -123,7 +123,7 @@ pub fn scan(args: &ScanArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", table(&seen.entries))?;
     }
     if seen.next.is_some() && !args.place.json {
-        eprintln!("there may be more: go on with --after and the last key, or raise --limit");
+        complain!("there may be more: go on with --after and the last key, or raise --limit");
     }
     Ok(end(&seen, "no entries"))
 }
@@ -138,8 +138,8 @@ fn end(seen: &Seen, nothing: &str) -> ExitCode {
         from => (from.name(), ""),
     };
     match partitions.is_empty() {
-        true => eprintln!("{nothing}: {from} has no partition of it{hint}"),
-        false => eprintln!("{nothing} in partitions {} of {from}{hint}", partitions.join(", ")),
+        true => complain!("{nothing}: {from} has no partition of it{hint}"),
+        false => complain!("{nothing} in partitions {} of {from}{hint}", partitions.join(", ")),
     }
     ExitCode::from(NONE)
 }
@@ -273,7 +273,7 @@ fn open(chosen: &Chosen, place: &PlaceArgs) -> anyhow::Result<Stores> {
     }
     bar.finish_and_clear();
     for note in stopped.notes() {
-        eprintln!("note: {note}");
+        complain!("note: {note}");
     }
     Ok(Stores { from: stopped.place(), opened })
 }

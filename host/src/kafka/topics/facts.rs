@@ -55,8 +55,10 @@ impl Facts {
         let facts = self.clone();
         let asking = std::thread::Builder::new().name("topics".into()).spawn(move || {
             let found = facts.ask();
-            *facts.topics.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);
-            facts.revision.fetch_add(1, Ordering::AcqRel);
+            if found != *facts.topics() {
+                *facts.topics.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);
+                facts.revision.fetch_add(1, Ordering::AcqRel);
+            }
             facts.asking.store(false, Ordering::Release);
         });
         if let Err(error) = asking {

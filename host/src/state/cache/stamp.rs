@@ -15,6 +15,11 @@ impl Cache {
         self.ground = Some(ground);
     }
 
+    /// What its stamps say; none where it is not durable.
+    pub fn ground(&self) -> Option<&Ground> {
+        self.ground.as_ref()
+    }
+
     /// Puts the stamp among the entries, for the commit of this interval, which
     /// leads from `from` to `to`; between two records.
     ///

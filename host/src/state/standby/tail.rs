@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::clock::wall_ms;
 use crate::config::Backend;
-use crate::kafka::{Arrival, PartitionReader, Quiet};
+use crate::kafka::{Arrival, PartitionReader, Quiet, topic_id};
 use crate::record::TopicPartition;
 use crate::state::changelog::{Decoded, ReplayError, read_record, tombstones_may_be_gone};
 use crate::state::{Checkpoint, OpenError, StateStore, StoreId};
@@ -36,6 +36,8 @@ pub struct Followed {
 /// must not meet them.
 pub struct Tail<'a> {
     pub of: Followed,
+    /// The changelog topic's id, where the brokers tell it.
+    pub topic: Option<String>,
     store: Box<dyn StateStore>,
     reader: PartitionReader<'a>,
     /// Every changelog record below is in the store or among `ahead`.
@@ -62,6 +64,7 @@ impl<'a> Tail<'a> {
     ) -> Result<Tail<'a>, OpenError> {
         let not_yet = |error: rdkafka::error::KafkaError| OpenError::NotYet(error.to_string());
         let partition = of.id.partition;
+        let topic = topic_id(client, &of.changelog, ASK).map_err(not_yet)?;
         let (start, end) = client.fetch_watermarks(&of.changelog, partition, ASK).map_err(not_yet)?;
         let fits = |checkpoint: &Checkpoint| {
             let from = checkpoint.changelog;
@@ -83,7 +86,7 @@ impl<'a> Tail<'a> {
             }
         };
         let reader = PartitionReader::start(client, &of.changelog, partition, next).map_err(not_yet)?;
-        Ok(Tail { of, store, reader, next, ahead: VecDeque::new(), end, noted: -1 })
+        Ok(Tail { of, topic, store, reader, next, ahead: VecDeque::new(), end, noted: -1 })
     }
 
     /// Reads what has arrived; whether that was anything.

@@ -1,7 +1,6 @@
 //! Files of records through a pipeline, and what came out against what was expected.
 
 use std::fs;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,9 +14,12 @@ use super::stand::{Stand, Unfit};
 use super::{DIFFERS, REFUSED, TestArgs, USAGE, line, refuse};
 use crate::author::Project;
 use crate::config::Config;
+use crate::files::foreign::{self, ForeignError};
 
 /// In place of a file's name: the records come by standard input.
 const STANDARD_INPUT: &str = "-";
+/// Longest file of records, or of what is expected of them, in bytes.
+const MAX_SIZE: u64 = 1 << 30;
 const NO_RECORDS: &str = "name a file of records with --records, or - for standard input";
 const RECORDS: &str = ".records.jsonl";
 const EXPECTED: &str = ".expected.jsonl";
@@ -130,15 +132,13 @@ fn through(
     components: &[PathBuf],
 ) -> anyhow::Result<Result<(bool, Json), String>> {
     let (name, bytes) = match case.records == Path::new(STANDARD_INPUT) {
-        true => {
-            let mut bytes = Vec::new();
-            ("standard input".to_owned(), io::stdin().read_to_end(&mut bytes).map(|_| bytes))
-        }
-        false => (case.records.display().to_string(), fs::read(&case.records)),
+        true => ("standard input".to_owned(), foreign::standard_input(MAX_SIZE)),
+        false => (case.records.display().to_string(), foreign::read(&case.records, MAX_SIZE)),
     };
+    let hint = if matches!(bytes, Err(ForeignError::NotRegular(_))) { "; - reads standard input" } else { "" };
     let text = match decoded(bytes) {
         Ok(text) => text,
-        Err(problem) => return Ok(Err(format!("{name} {problem}"))),
+        Err(problem) => return Ok(Err(format!("{name} {problem}{hint}"))),
     };
     let steps = match records::parse(&text) {
         Ok(steps) => steps,
@@ -164,7 +164,7 @@ fn through(
     let Some(expect) = case.expect.as_ref() else {
         if !args.json {
             print!("{}", line::print(&lines));
-            eprintln!("{name}: {came_out}");
+            complain!("{name}: {came_out}");
         }
         return Ok(Ok((true, document(true, None))));
     };
@@ -175,7 +175,7 @@ fn through(
         }
         return Ok(Ok((true, document(true, None))));
     }
-    let there = match decoded(fs::read(expect)) {
+    let there = match decoded(foreign::read(expect, MAX_SIZE)) {
         Ok(text) => text,
         Err(problem) => return Ok(Err(format!("{} {problem}; --update writes what comes out", expect.display()))),
     };
@@ -197,8 +197,8 @@ fn through(
 }
 
 /// What a file of lines has in it.
-fn decoded(bytes: io::Result<Vec<u8>>) -> Result<String, String> {
-    let bytes = bytes.map_err(|error| format!("cannot be read: {error}"))?;
+fn decoded(bytes: Result<Vec<u8>, ForeignError>) -> Result<String, String> {
+    let bytes = bytes.map_err(|error| error.to_string())?;
     String::from_utf8(bytes).map_err(|error| {
         format!("is not UTF-8 at byte {}: write other bytes as valueBase64", error.utf8_error().valid_up_to())
     })

@@ -127,6 +127,6 @@ pub fn setting(text: &str) -> Result<(String, String), String> {
 
 /// One line to standard error, and the exit code for it.
 pub fn refuse(code: u8, problem: &str) -> ExitCode {
-    eprintln!("error: {problem}");
+    complain!("error: {problem}");
     ExitCode::from(code)
 }

@@ -2,18 +2,45 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Lines as TextLines};
+use std::io::{BufReader, Seek as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use indicatif::ProgressBar;
 
 use crate::cli::state::{NO_STATE, Refusal};
+use crate::files::foreign::{self, MAX_LINE, TextLines};
 use crate::kafka::partitioner;
 use crate::state::{Entry, Line, is_parked, is_stamp};
 
 /// Longest key that a plugin can set, in bytes.
 const MAX_KEY: usize = 512;
+
+/// The file, opened once: what was checked is what is written.
+pub struct Input {
+    path: PathBuf,
+    file: File,
+}
+
+impl Input {
+    /// # Errors
+    /// When it is no regular file, or cannot be opened.
+    pub fn open(path: &Path) -> anyhow::Result<Input> {
+        let file = foreign::open(path).map_err(|problem| anyhow!("{} {problem}", path.display()))?;
+        Ok(Input { path: path.to_owned(), file })
+    }
+
+    /// Its lines, from the first one. Those that were given out before end here.
+    ///
+    /// # Errors
+    /// When the file cannot be read from its beginning.
+    pub fn lines(&self) -> anyhow::Result<Lines> {
+        let mut file = self.file.try_clone()?;
+        file.rewind()?;
+        let text = TextLines::new(BufReader::new(file), MAX_LINE);
+        Ok(Lines { path: self.path.clone(), text, number: 0 })
+    }
+}
 
 /// The lines of a file, numbered from 1.
 pub struct Lines {
@@ -23,13 +50,6 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn open(path: &Path) -> anyhow::Result<Lines> {
-        let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-        Ok(Lines { path: path.to_owned(), text: BufReader::new(file).lines(), number: 0 })
-    }
-
     /// A problem of the line that was read last. Neither keys nor values are told.
     fn problem(&self, problem: &str) -> anyhow::Error {
         let problem = format!("{}:{}: {problem}; nothing was written", self.path.display(), self.number);
@@ -43,7 +63,7 @@ impl Iterator for Lines {
     fn next(&mut self) -> Option<anyhow::Result<Line>> {
         let text = self.text.next()?;
         self.number += 1;
-        let line = text.map_err(|error| self.problem(&format!("cannot be read: {error}"))).and_then(|text| {
+        let line = text.map_err(|error| self.problem(&error.to_string())).and_then(|text| {
             let line: Result<Line, _> = serde_json::from_str(&text);
             line.map_err(|error| {
                 let at = error.column();
@@ -180,7 +200,8 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
         let limits = Limits { pipeline: "p", stage: "s", partitions: 8, max_value: 5, max_bytes: 12, now: 100 };
-        check(Lines::open(file.path()).unwrap(), &limits, &ProgressBar::hidden()).map_err(|error| error.to_string())
+        check(Input::open(file.path()).unwrap().lines().unwrap(), &limits, &ProgressBar::hidden())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
