@@ -7,10 +7,10 @@ use rdkafka::consumer::BaseConsumer;
 
 use super::tail::{Followed, Tail};
 use super::{ASK, Keeper};
+use crate::kafka::{Quiet, topic_id};
 use crate::state::changelog::Reader;
 use crate::state::survey::is_on_its_ground;
 use crate::state::{DiskStore, OpenError, STAMP, Stamp, StateStore};
-use crate::worker::{Quiet, topic_id};
 
 impl Keeper {
     /// Ends copies whose changelogs are other topics by now: they are begun again.
