@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Backend, Guarantee, Host, Settings, Trial, until};
+use crate::support::{Backend, Guarantee, Host, Pipeline, Record, Settings, Setup, Stage, Trial, gregor, kafka, until};
 
 /// Seconds from one kill to the next: mostly the session of members that are gone.
 const ROUND: u64 = 12;
@@ -82,4 +82,55 @@ fn restores(host: &Host) -> Vec<(i64, f64)> {
 /// How far the changelog is, over all partitions.
 fn changelog_records(trial: &Trial) -> i64 {
     trial.kafka.ends(&format!("{}-main-last-location-changelog", trial.setup.app)).into_iter().sum()
+}
+
+#[test]
+fn a_copy_of_a_changelog_made_anew_is_told_once_and_begins_anew() {
+    const TOKEN: &str = "s3cret";
+    let (source, sink) = (kafka().topic(1), kafka().topic(1));
+    let stage = Stage::new("script").set("state", r#"{ backend = "disk", changelog = true, standby = 1 }"#);
+    let setup = Setup::new()
+        .workers(1)
+        .host("admin-token", &format!("{TOKEN:?}"))
+        .pipeline(Pipeline::new(&source).sink(&sink).stage(stage));
+    let send = |count: usize| {
+        kafka().produce(&source, (0..count).map(|_| Record::new("key", "increment n 1").partition(0)));
+        until("everything is committed", || kafka().is_settled(&setup.app, &source));
+    };
+    let start = |id| {
+        let host = Host::spawn_with(&setup.write(), id, &[], &[("GREGOR__HOST__ADMIN_TOKEN", TOKEN)]);
+        host.wait_until_ready();
+        host
+    };
+    let mut hosts = vec![start("one"), start("two")];
+    send(5);
+    until("one host owns the partition, the other has a copy of it", || {
+        hosts.iter().any(|host| host.owns(1)) && hosts.iter().any(|host| copies(host) == [0])
+    });
+    if !hosts[0].owns(1) {
+        hosts.swap(0, 1);
+    }
+    // Where the copy is in the changelog is on its disk every 5 s.
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    let changelog = format!("{}-main-script-changelog", setup.app);
+    let properties = [("cleanup.policy", "compact"), ("min.compaction.lag.ms", "600000")];
+    kafka().make_anew(&changelog, 1, &[&properties[..], &[("max.message.bytes", "2000000")]].concat());
+    let state = |host: &Host| host.partitions().first().map(|view| view["state"].clone());
+    until("the owner holds the partition", || state(&hosts[0]).is_some_and(|state| state == "state-mismatch"));
+    // The copy may be all there is of the state: it waits, and says so once.
+    hosts[1].wait_for_log("does not hold all of the state yet");
+    std::thread::sleep(std::time::Duration::from_secs(10));
+    let lines = hosts[1].log().matches("does not hold all of the state yet").count();
+    assert_eq!(lines, 1);
+    let admin = hosts[0].admin().expect("an admin server");
+    let config = setup.path().join("gregor.toml");
+    let config = config.to_str().expect("text");
+    let kept = gregor(&["state", "keep", "--all", "--yes", "--admin", &admin, "--config", config]);
+    assert!(kept.status.success(), "{}", String::from_utf8_lossy(&kept.stderr));
+    send(1);
+    until("the copy is begun anew", || copies(&hosts[1]) == [0]);
+    assert_eq!(hosts.remove(0).term(), Some(0));
+    send(1);
+    assert_eq!(kafka().read(&sink).last().expect("an output").text(), "7", "the copy has it all");
+    assert_eq!(hosts[0].term(), Some(0));
 }
