@@ -2,12 +2,10 @@
 
 use dashmap::DashMap;
 
+use crate::plugin::Failure;
 use crate::record::TopicPartition;
 use crate::state::{Copies, StoreId};
 use crate::task::{PartitionState, View};
-
-/// The failure that no retry cures: this host may not write to a topic, or there is none.
-const TOPIC_UNAVAILABLE: &str = "topic-unavailable";
 
 /// What tasks look like to other threads.
 pub type Views = DashMap<TopicPartition, View>;
@@ -28,7 +26,7 @@ pub fn sorted(views: &Views) -> Vec<(TopicPartition, View)> {
 
 /// Whether brokers take none of its outputs to some topic.
 fn is_refused(view: &View) -> bool {
-    view.failure == Some(TOPIC_UNAVAILABLE)
+    view.failure == Some(Failure::TOPIC_UNAVAILABLE)
 }
 
 /// Whether no partition waits for what only a person can give.

@@ -49,6 +49,7 @@ pub use watchdog::Watchdog;
 use crate::error::WorkerError;
 use crate::kafka::{Failed, Member, Sender};
 use crate::origin::Origin;
+use crate::plugin::Failure;
 use crate::repeated::Repeated;
 use crate::state::StateError;
 use crate::task::Task;
@@ -67,6 +68,8 @@ const FENCED: (usize, Duration) = (5, Duration::from_secs(30));
 
 /// Why a transaction is aborted that holds what this worker has no right to any more.
 const LOST: &str = "lost";
+/// Why work is taken back of which only the group's offsets tell what became of it.
+const UNCLEAR: &str = "unclear";
 
 static STORE: Repeated = Repeated::new();
 static OPENING: Repeated = Repeated::new();
@@ -97,8 +100,8 @@ enum Phase {
     /// Rolled back, until the stores that did not answer do.
     Down,
     /// The producer is to be made anew; what became of its transaction is for
-    /// the group's offsets to tell.
-    Unclear,
+    /// the group's offsets to tell. With a short name of why.
+    Unclear(&'static str),
 }
 
 /// Commits of one worker.
@@ -170,7 +173,7 @@ impl Committer {
         match self.phase {
             Phase::Open if self.hurried => Duration::ZERO,
             Phase::Open => self.interval,
-            Phase::Sent | Phase::Down | Phase::Unclear => BACKOFF,
+            Phase::Sent | Phase::Down | Phase::Unclear(_) => BACKOFF,
         }
     }
 
@@ -289,7 +292,7 @@ impl Committer {
                 self.phase = Phase::Open;
                 return Ok(Committed::RolledBack);
             }
-            Phase::Unclear => return self.clear_up(parties),
+            Phase::Unclear(why) => return self.clear_up(parties, why),
         }
         let failed = parties.sender.context().has_failed();
         let broken = self.doomed || failed || parties.tasks.iter().any(|task| task.broken().is_some());
@@ -372,24 +375,29 @@ impl Committer {
                 }
                 Ok(Committed::RolledBack)
             }
-            Ended::Unclear => {
-                self.phase = Phase::Unclear;
+            Ended::Unclear(error) => {
+                let denied = error.as_ref().is_some_and(is_denied);
+                self.phase = Phase::Unclear(if denied { Failure::TOPIC_UNAVAILABLE } else { UNCLEAR });
                 Ok(Committed::Pending)
             }
         }
     }
 }
 
+/// Whether brokers do not take what is sent to some topic.
+fn is_denied(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::TopicAuthorizationFailed | Code::UnknownTopicOrPartition | Code::UnknownPartition)
+    )
+}
+
 /// A short name of why a transaction was aborted.
 fn reason(traced: &Traced, state: Option<&StateError>, error: Option<&KafkaError>) -> &'static str {
-    let denied = matches!(
-        error.and_then(KafkaError::rdkafka_error_code),
-        Some(Code::TopicAuthorizationFailed | Code::UnknownTopicOrPartition | Code::UnknownPartition)
-    );
     match (traced.reason, state, error) {
         (Some(reason), ..) => reason,
         (None, Some(_), _) => "state",
-        (None, None, _) if denied => "topic-unavailable",
+        (None, None, Some(error)) if is_denied(error) => Failure::TOPIC_UNAVAILABLE,
         (None, None, Some(_)) => "brokers",
         (None, None, None) => LOST,
     }

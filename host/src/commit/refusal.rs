@@ -9,6 +9,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use crate::kafka::Failed;
 use crate::origin::{Kind, Origin};
+use crate::plugin::Failure;
 use crate::repeated::Repeated;
 use crate::task::{Refusal, Task};
 
@@ -111,7 +112,7 @@ fn is_unit(origin: Origin) -> bool {
 
 fn reason(blame: &Blame) -> &'static str {
     match blame {
-        Blame::Each(Refusal::Topic(_)) => "topic-unavailable",
+        Blame::Each(Refusal::Topic(_)) => Failure::TOPIC_UNAVAILABLE,
         Blame::Each(Refusal::Output(_)) | Blame::Batch(_) => "output-refused",
         Blame::None => BROKERS,
     }

@@ -35,8 +35,9 @@ pub enum Ended {
     Committed,
     /// With the error, where one made it so.
     Aborted(Option<KafkaError>),
-    /// Only the group's committed offsets tell; the producer is to be made anew.
-    Unclear,
+    /// Only the group's committed offsets tell; the producer is to be made anew. With
+    /// the error that failed the transaction before, where there was one.
+    Unclear(Option<KafkaError>),
 }
 
 enum Class {
@@ -90,7 +91,7 @@ pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, wa
         Some(Err((error, class))) => {
             tell(&error, sender, "the transaction does not take the offsets");
             return match class {
-                Class::Fatal => Ended::Unclear,
+                Class::Fatal => Ended::Unclear(Some(error)),
                 Class::Abort | Class::Again => abort_for(error, sender, watchdog),
             };
         }
@@ -98,7 +99,7 @@ pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, wa
             tracing::warn!(
                 "the client library does not say whether the transaction takes the offsets; making the producer anew"
             );
-            return Ended::Unclear;
+            return Ended::Unclear(None);
         }
     }
     let _call = watchdog.call();
@@ -124,7 +125,7 @@ pub fn commit(sender: &Sender, member: &Member, offsets: &TopicPartitionList, wa
         }
         Err((error, _)) => {
             tell(&error, sender, "whether the transaction is committed is not known; asking the group");
-            Ended::Unclear
+            Ended::Unclear(None)
         }
     }
 }
@@ -146,7 +147,7 @@ pub fn abort(sender: &Sender, watchdog: &Watchdog) -> Ended {
             }
             Err(error) => {
                 tell(&error, sender, "the transaction cannot be aborted; making the producer anew");
-                return Ended::Unclear;
+                return Ended::Unclear(None);
             }
         }
     }
@@ -168,6 +169,7 @@ pub fn abort_failed(sender: &Sender, watchdog: &Watchdog) -> Ended {
 fn abort_for(error: KafkaError, sender: &Sender, watchdog: &Watchdog) -> Ended {
     match abort(sender, watchdog) {
         Ended::Aborted(None) => Ended::Aborted(Some(error)),
+        Ended::Unclear(None) => Ended::Unclear(Some(error)),
         ended => ended,
     }
 }

@@ -29,7 +29,9 @@ impl Committer {
 
     /// Makes the producer anew, which ends its transaction one way or the
     /// other, and asks the group which.
-    pub(super) fn clear_up(&mut self, parties: Parties<'_>) -> Result<Committed, WorkerError> {
+    ///
+    /// `why`: what the partitions whose work is taken back are told to have met.
+    pub(super) fn clear_up(&mut self, parties: Parties<'_>, why: &'static str) -> Result<Committed, WorkerError> {
         let Parties { member, sender, tasks, .. } = parties;
         // They belong to the producer that goes, and are traced once its outcome is known.
         self.unclear.extend(sender.context().take_failures());
@@ -61,12 +63,12 @@ impl Committer {
                 _ => {
                     task.roll_back();
                     if !traced.learnt {
-                        task.note_stall("unclear", Instant::now());
+                        task.note_stall(why, Instant::now());
                     }
                 }
             }
         }
-        self.aborts.push("unclear");
+        self.aborts.push(why);
         self.phase = Phase::Open;
         Ok(Committed::RolledBack)
     }

@@ -81,6 +81,9 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// The kind of [`Failure::TopicUnavailable`].
+    pub const TOPIC_UNAVAILABLE: &'static str = "topic-unavailable";
+
     pub const RECORD_TOO_LARGE: &'static str = "record-too-large";
     pub const TOO_MANY_HEADERS: &'static str = "too-many-headers";
     pub const NO_FREE_INSTANCE: &'static str = "no-free-instance";
@@ -109,7 +112,7 @@ impl Failure {
             Failure::OutputTooLarge { .. } => "output-too-large",
             Failure::Future { .. } => "future-timestamp",
             Failure::OutputRefused { .. } => "output-refused",
-            Failure::TopicUnavailable { .. } => "topic-unavailable",
+            Failure::TopicUnavailable { .. } => Failure::TOPIC_UNAVAILABLE,
             Failure::EntryTooLarge { .. } => "entry-too-large",
             Failure::NoInstance(_) => "no-instance",
             Failure::Migration(_) => "migration",

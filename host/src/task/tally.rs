@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::plugin::{Counts, Soft};
+use crate::plugin::{Counts, Failure, Soft};
 use crate::state::Domain;
 
 /// Upper bounds of the buckets of `plugin_call_seconds`.
@@ -72,7 +72,7 @@ impl Tally {
     /// The call was made for one that was parked.
     pub fn released(&mut self, failure: Option<&'static str>) {
         // Neither is the plugin's.
-        if !matches!(failure, Some("state" | "topic-unavailable")) {
+        if !matches!(failure, Some("state" | Failure::TOPIC_UNAVAILABLE)) {
             self.released += 1;
             self.released_failed += u64::from(failure.is_some());
         }

@@ -9,8 +9,8 @@ use rdkafka::producer::{BaseRecord, Producer};
 use super::Worker;
 use crate::clock::wall_ms;
 use crate::error::WorkerError;
-use crate::kafka::flush;
-use crate::kafka::{Sender, Sent, offer};
+use crate::kafka::{Sender, Sent, flush, offer};
+use crate::plugin::Failure;
 use crate::record::Output;
 use crate::task::Task;
 
@@ -66,13 +66,13 @@ impl Worker {
         for reason in &aborts {
             self.shared.metrics.abort(reason);
         }
-        if aborts.iter().any(|reason| ["output-refused", "topic-unavailable", "brokers"].contains(reason)) {
+        if aborts.iter().any(|reason| ["output-refused", Failure::TOPIC_UNAVAILABLE, "brokers"].contains(reason)) {
             self.shared.facts.refresh();
         } else if self.facts_at <= Instant::now() && self.tasks.values().any(Task::is_held_for_a_topic) {
             self.facts_at = Instant::now() + LIMITS;
             self.shared.facts.refresh();
         }
-        if aborts.contains(&"topic-unavailable") {
+        if aborts.contains(&Failure::TOPIC_UNAVAILABLE) {
             self.forget_denials();
         }
         let facts = self.shared.facts.revision();

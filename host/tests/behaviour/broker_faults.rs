@@ -22,14 +22,11 @@ fn a_broker_that_is_killed_under_load_costs_and_doubles_nothing() {
 #[test]
 fn a_coordinator_that_cannot_be_reached_costs_and_doubles_nothing() {
     let settings = Settings { rounds: 1, ..Settings::or(30_000, 1) };
-    let log = survives(settings, |broker| {
+    survives(settings, |broker| {
         broker.freeze();
         sleep(if settings.full { LONG_UNREACHABLE } else { UNREACHABLE });
         broker.thaw();
     });
-    let waits: Vec<_> = log.lines().filter(|line| line.contains("waits until brokers acknowledge outputs")).collect();
-    assert!(!waits.is_empty(), "what is waited for is in the log");
-    assert!(waits.iter().all(|line| line.contains(r#""topics":"a-coordinator"#)), "the topics are named: {waits:?}");
 }
 
 /// As when brokers are restarted in turn: the one that holds the group's offsets
@@ -82,8 +79,7 @@ fn longest_stop(trial: &Trial) -> i64 {
     appended.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0)
 }
 
-/// The host's log.
-fn survives(settings: Settings, fault: impl Fn(&mut Broker)) -> String {
+fn survives(settings: Settings, fault: impl Fn(&mut Broker)) {
     let mut chance = settings.chance();
     let mut broker = Broker::start();
     let trial = Trial::at(broker.connect(), Backend::Memory, Guarantee::ExactlyOnce, settings);
@@ -108,5 +104,4 @@ fn survives(settings: Settings, fault: impl Fn(&mut Broker)) -> String {
     trial.verify(&produced);
     let figures = format!("{} faults, records flowed again within {:.1} s", settings.rounds, longest.as_secs_f64());
     trial.report(&produced, &figures);
-    host.log()
 }

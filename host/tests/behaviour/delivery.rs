@@ -2,7 +2,9 @@
 
 use rdkafka::producer::Producer;
 
-use crate::support::{PATIENCE, Pipeline, Received, Record, Setup, Stage, by_key, kafka, produce_with_header, send};
+use crate::support::{
+    Broker, PATIENCE, Pipeline, Received, Record, Setup, Stage, by_key, kafka, produce_with_header, send, until,
+};
 
 /// A pipeline of one echo.
 fn echo(source: &str, sink: &str) -> Pipeline {
@@ -15,6 +17,29 @@ fn echoed(records: impl IntoIterator<Item = Record>) -> Vec<Received> {
     kafka().produce(&source, records);
     Setup::new().workers(1).pipeline(echo(&source, &sink)).run_bounded();
     kafka().read(&sink)
+}
+
+#[test]
+fn a_flush_that_does_not_end_names_its_topics() {
+    let broker = Broker::start();
+    let kafka = broker.connect();
+    let (source, sink) = (kafka.topic(1), kafka.topic(1));
+    let setup = Setup::new().bootstrap(kafka.bootstrap()).workers(1).pipeline(echo(&source, &sink));
+    let mut host = setup.start();
+    // So many that some are on their way when the broker stops.
+    kafka.produce(&source, (0..30_000).map(|n| Record::new(format!("key-{n}"), "value")));
+    kafka.consume(&sink, 50);
+    broker.freeze();
+    let waits = || {
+        let log = host.log();
+        log.lines().find(|line| line.contains("the commit waits until brokers acknowledge outputs")).map(str::to_owned)
+    };
+    until("the log says what is waited for", || waits().is_some());
+    broker.thaw();
+    let told = waits().expect("a line");
+    assert!(told.contains(&format!("\"topics\":\"{sink}\"")), "{told}");
+    until("everything is committed", || kafka.is_settled(&setup.app, &source));
+    assert_eq!(host.term(), Some(0));
 }
 
 #[test]

@@ -40,7 +40,7 @@ const FAILURES: [&str; 15] = [
     "no-sink",
     "output-too-large",
     "output-refused",
-    "topic-unavailable",
+    Failure::TOPIC_UNAVAILABLE,
     "entry-too-large",
     "no-instance",
     "future-timestamp",
@@ -50,7 +50,7 @@ const FAILURES: [&str; 15] = [
 ];
 
 /// Failures that say nothing of the plugin: the state, or a topic, did not serve.
-const OF_OTHERS: [&str; 2] = ["state", "topic-unavailable"];
+const OF_OTHERS: [&str; 2] = ["state", Failure::TOPIC_UNAVAILABLE];
 
 /// A stage's labels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
