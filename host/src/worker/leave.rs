@@ -6,8 +6,9 @@ use super::{POLL, Worker};
 use crate::commit::Committed;
 use crate::error::WorkerError;
 
-/// How long a worker that leaves waits for a rebalance; a request to leave waits as long.
-const REBALANCE: Duration = Duration::from_secs(5);
+/// How long a worker that leaves waits for a rebalance: other members hear of it with
+/// their next heartbeat, within 500 ms. All of the host's end has 10 s by default.
+const REBALANCE: Duration = Duration::from_secs(2);
 
 impl Worker {
     /// Commits all there is; dropping the worker leaves the group.
