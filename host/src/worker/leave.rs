@@ -21,11 +21,10 @@ impl Worker {
             std::thread::sleep(POLL);
         }
         self.handle_rebalances()?;
-        if self.tasks.is_empty() && self.restoring.is_empty() && self.awaiting.is_empty() {
-            if !self.member.leave(REBALANCE) {
-                let worker = self.index;
-                tracing::warn!(worker, "the group is still being rebalanced: it may wait for this worker's session");
-            }
+        let has_none = self.tasks.is_empty() && self.restoring.is_empty() && self.awaiting.is_empty();
+        if has_none && !self.member.leave(REBALANCE) {
+            let worker = self.index;
+            tracing::warn!(worker, "the group is still being rebalanced: it may wait for this worker's session");
         }
         for task in self.tasks.values() {
             tracing::info!(worker = self.index, partition = %task.id, position = task.position().next, "left");

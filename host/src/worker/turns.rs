@@ -48,7 +48,7 @@ impl Turns {
 
     /// Whether the member has more to say: rebalances, statistics, errors.
     pub fn has_events(&self) -> bool {
-        self.events.as_ref().is_some_and(|events| events.len() > 0)
+        self.events.as_ref().is_some_and(|events| events.has_some())
     }
 
     /// Sleeps until a queue has something, or for `patience`.

@@ -98,10 +98,10 @@ impl Queue {
         self.bell.rung.load(Ordering::Relaxed) && self.bell.rung.swap(false, Ordering::Acquire)
     }
 
-    /// How much waits in it.
-    pub fn len(&self) -> usize {
+    /// Whether anything waits in it.
+    pub fn has_some(&self) -> bool {
         // SAFETY: the queue lives as long as `self`.
-        unsafe { rd_kafka_queue_length(self.queue.as_ptr()) }
+        unsafe { rd_kafka_queue_length(self.queue.as_ptr()) > 0 }
     }
 
     /// Takes what comes first, without waiting.
