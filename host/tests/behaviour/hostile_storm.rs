@@ -153,8 +153,9 @@ impl Storm<'_> {
                 self.restart(Signal::SIGTERM);
             }
             1 => self.restart(Signal::SIGTERM),
-            // These end a process that has no use for them.
-            2 => self.restart(Signal::SIGHUP),
+            // These end a process that has no use for them. Not SIGHUP: under `nohup` it is
+            // ignored, by the host too.
+            2 => self.restart(Signal::SIGUSR2),
             3 => self.restart(Signal::SIGUSR1),
             4 => {
                 self.host.freeze();

@@ -166,7 +166,8 @@ fn a_version_deployed_through_the_api_outlives_a_restart() {
     assert!(line.plugin(NAME)["refused"].as_str().is_some_and(|why| why.contains("does not exist")));
     assert_eq!(line.host.term(), Some(0));
     // Not while it runs: it would be told then too.
-    line.setup.put(NAME, b"\0asm");
+    // A module, whole: no beginning of a component that somebody still writes.
+    line.setup.put(NAME, b"\0asm\x01\0\0\0");
     line.host = spawn(&line.setup);
     line.host.wait_until_ready();
     assert!(runs(&line, &b), "the folder holds no version");
