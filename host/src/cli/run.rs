@@ -84,9 +84,9 @@ fn wait(host: &Host, stop: &Receiver<()>) -> Result<End, HostError> {
     })
 }
 
-/// Says something on SIGTERM, SIGINT or Ctrl-C; a second one ends the process as
-/// soon as it has done what is to be done `at_last`. Whatever hangs, the process has
-/// ended `within` that time of the first.
+/// Says something on SIGTERM, SIGINT or Ctrl-C; a second one calls
+/// `at_last` and ends the process. Where `within` is given, the process ends at most that
+/// long after the first signal, even if a thread hangs.
 pub fn stop_signals(within: Option<Duration>, at_last: impl Fn() + Send + 'static) -> std::io::Result<Receiver<()>> {
     let (say, stop) = crossbeam_channel::bounded(1);
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])?;

@@ -35,8 +35,8 @@ pub enum Ended {
     Committed,
     /// With the error, where one made it so.
     Aborted(Option<KafkaError>),
-    /// Only the group's committed offsets tell; the producer is to be made anew. With
-    /// the error that failed the transaction before, where there was one.
+    /// Unknown: the group's committed offsets have to be asked, and a new producer
+    /// replaces this one. Holds the error that failed the transaction before, if any.
     Unclear(Option<KafkaError>),
 }
 

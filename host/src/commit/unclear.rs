@@ -30,7 +30,7 @@ impl Committer {
     /// Makes the producer anew, which ends its transaction one way or the
     /// other, and asks the group which.
     ///
-    /// `why`: what the partitions whose work is taken back are told to have met.
+    /// `why` is the reason that partitions show whose work was rolled back.
     pub(super) fn clear_up(&mut self, parties: Parties<'_>, why: &'static str) -> Result<Committed, WorkerError> {
         let Parties { member, sender, tasks, .. } = parties;
         // They belong to the producer that goes, and are traced once its outcome is known.

@@ -147,7 +147,7 @@ pub fn serve(code_id: u64, memory: u64, cpu_seconds: u64, niceness: i32) -> Resu
     out.write_all(&code)?;
     out.flush()?;
     if !gaps.is_empty() {
-        // The code is out: a parent that hears no more of it has it all the same.
+        // The code is written already, so a line that cannot be written costs nothing.
         let _ = writeln!(io::stderr(), "{}", gaps.join(", "));
     }
     Ok(())

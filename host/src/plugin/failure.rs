@@ -120,8 +120,8 @@ impl Failure {
         }
     }
 
-    /// Whether a failure of this kind is for what a topic takes: when that changes, it
-    /// may be none any more.
+    /// Whether a failure of this kind depends on a topic's settings, so that the same
+    /// record may succeed once they have changed.
     pub fn is_for_a_topic(kind: &str) -> bool {
         ["output-too-large", "output-refused", "entry-too-large"].contains(&kind)
     }

@@ -32,8 +32,8 @@ impl Keeper {
         });
     }
 
-    /// Whether the changelog is another topic than the one that the local store was
-    /// filled from, and holds all of the state: the copy is filled from that.
+    /// Whether the changelog was deleted and created again since the local store was
+    /// filled, and already holds the whole state. The copy is then rebuilt from it.
     ///
     /// # Errors
     /// [`OpenError::NotYet`] where it does not hold all: the store may be all there is.
