@@ -2,7 +2,15 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::task::Now;
+/// The time of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The last reading of the clock: when the record was polled, then the end
+    /// of each call of a plugin.
+    pub instant: Instant,
+    /// When the record was polled, in milliseconds since the Unix epoch.
+    pub wall_ms: u64,
+}
 
 /// Reads the monotonic clock for each record and the wall clock only when a
 /// quarter of a second has passed: on some machines a reading takes long.

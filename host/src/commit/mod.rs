@@ -376,7 +376,7 @@ impl Committer {
                 Ok(Committed::RolledBack)
             }
             Ended::Unclear(error) => {
-                let denied = error.as_ref().is_some_and(is_denied);
+                let denied = error.as_ref().is_some_and(transaction::is_denied);
                 self.phase = Phase::Unclear(if denied { Failure::TOPIC_UNAVAILABLE } else { UNCLEAR });
                 Ok(Committed::Pending)
             }
@@ -384,20 +384,12 @@ impl Committer {
     }
 }
 
-/// Whether brokers do not take what is sent to some topic.
-fn is_denied(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(Code::TopicAuthorizationFailed | Code::UnknownTopicOrPartition | Code::UnknownPartition)
-    )
-}
-
 /// A short name of why a transaction was aborted.
 fn reason(traced: &Traced, state: Option<&StateError>, error: Option<&KafkaError>) -> &'static str {
     match (traced.reason, state, error) {
         (Some(reason), ..) => reason,
         (None, Some(_), _) => "state",
-        (None, None, Some(error)) if is_denied(error) => Failure::TOPIC_UNAVAILABLE,
+        (None, None, Some(error)) if transaction::is_denied(error) => Failure::TOPIC_UNAVAILABLE,
         (None, None, Some(_)) => "brokers",
         (None, None, None) => LOST,
     }

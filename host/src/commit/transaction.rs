@@ -55,6 +55,15 @@ fn class(error: &KafkaError) -> Class {
     }
 }
 
+/// Whether a topic takes nothing from this principal, or does not exist.
+pub fn is_denied(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(Code::TopicAuthorizationFailed | Code::UnknownTopicOrPartition | Code::UnknownPartition)
+    )
+}
+
 /// Why a transactional id is not taken over.
 pub enum Closed {
     /// Another try may help.

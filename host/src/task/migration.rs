@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use super::order::{Ran, Recorded, Standings};
-use super::{Now, Position, Task};
+use super::{Position, Task};
+use crate::clock::Now;
 use crate::plugin::{Engine, Failure};
 use crate::record::Record;
 use crate::state::StateError;

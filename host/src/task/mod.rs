@@ -60,16 +60,6 @@ pub struct Context {
     pub exactly_once: bool,
 }
 
-/// The time of a record.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// The last reading of the clock: when the record was polled, then the end
-    /// of each call of a plugin.
-    pub instant: Instant,
-    /// When the record was polled, in milliseconds since the Unix epoch.
-    pub wall_ms: u64,
-}
-
 /// Versions in force, by plugin.
 pub type Versions = HashMap<String, Arc<Version>>;
 

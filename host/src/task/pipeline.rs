@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Context;
 use super::event_time::EventTime;
 use super::letter;
 use super::outputs::{Passed, Spent, address, fits, pass_on};
@@ -12,7 +13,7 @@ use super::quarantine::Releases;
 use super::refusals::Refusals;
 use super::stage::Stage;
 use super::unit::Unit;
-use super::{Context, Now};
+use crate::clock::Now;
 use crate::config::{OnFailure, Retry};
 use crate::plugin::{Call, Emitted, Failure, Soft};
 use crate::record::Output;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::pipeline::{Settled, Tried};
 use super::unit::{Place, Unit};
-use super::{Context, Now, Plan, Progress, Task};
+use super::{Context, Plan, Progress, Task};
+use crate::clock::Now;
 use crate::origin::Origin;
 use crate::record::Output;
 use crate::redrive::{Done, Request, Requests};

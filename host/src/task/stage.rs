@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Now;
 use super::plan::StagePlan;
 use super::tally::Tally;
+use crate::clock::Now;
 use crate::config::Isolation;
 use crate::plugin::{Call, Capsule, Counts, Digest, Emitted, Engine, Failure, Instance, Soft, Version};
 use crate::record::Record;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::pipeline::{Pipeline, Settled, Tried};
 use super::unit::{Place, Unit};
-use super::{Context, Now, Progress, Task, Waiting};
+use super::{Context, Progress, Task, Waiting};
+use crate::clock::Now;
 use crate::record::{Output, Record};
 use crate::state::{Domain, StateError, Timer};
 

@@ -40,13 +40,14 @@ pub use shared::Shared;
 pub use shelf::Shelf;
 pub use watermark::{SetBack, SetBackTo};
 
+use crate::clock::Now;
 use crate::clock::{Clock, wall_ms};
 use crate::commit::{Committed, Committer, Parties};
 use crate::error::WorkerError;
 use crate::kafka::{Fetched, Member, Sender};
 use crate::record::{Output, Record, TopicPartition};
 use crate::state::Stores;
-use crate::task::{Context, Now, Plan, Progress, Standings, Task, Versions};
+use crate::task::{Context, Plan, Progress, Standings, Task, Versions};
 use mismatch::Mismatched;
 use restore::{Restorer, Restoring, Unsure};
 use trouble::Other;

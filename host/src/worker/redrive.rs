@@ -5,9 +5,10 @@ use std::time::Duration;
 use rdkafka::producer::Producer;
 
 use super::Worker;
+use crate::clock::Now;
 use crate::error::WorkerError;
 use crate::kafka::flush;
-use crate::task::{Now, Progress, Task};
+use crate::task::{Progress, Task};
 
 /// The longest wait for marks of redriven dead letters to arrive.
 const MARKS: Duration = Duration::from_millis(500);

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::{Agreement, Command, Flow, Swap, Swapped, Worker};
+use crate::clock::Now;
 use crate::clock::wall_ms;
 use crate::error::WorkerError;
 use crate::plugin::Version;
 use crate::record::TopicPartition;
-use crate::task::{Now, Standing};
+use crate::task::Standing;
 
 /// How often a worker that waits for the others says that it lives.
 const BEAT: Duration = Duration::from_secs(1);

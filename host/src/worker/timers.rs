@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Worker;
+use crate::clock::Now;
 use crate::error::WorkerError;
-use crate::task::{Now, Progress};
+use crate::task::Progress;
 
 /// How often they are looked for: a busy worker passes here with each record.
 const LOOK: Duration = Duration::from_millis(10);

@@ -8,11 +8,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 
 use super::{POLL, Worker};
+use crate::clock::Now;
 use crate::error::WorkerError;
 use crate::record::TopicPartition;
 use crate::repeated::Repeated;
 use crate::state::StateError;
-use crate::task::{Now, Trouble};
+use crate::task::Trouble;
 
 /// By worker and error.
 static FAILED: Repeated<(usize, String)> = Repeated::new();

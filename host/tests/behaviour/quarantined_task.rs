@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gregor::clock::Now;
 use gregor::config::Config;
 use gregor::kafka::topics::Topic;
 use gregor::plugin::{Engine, Version};
 use gregor::record::{Header, Output, Record, TopicPartition};
 use gregor::redrive::{Key, Letter, Request};
 use gregor::state::{Cache, MemoryStore, StateError};
-use gregor::task::{Context, Now, Plan, Position, Progress, StagePlan, Task, Versions};
+use gregor::task::{Context, Plan, Position, Progress, StagePlan, Task, Versions};
 
 use crate::support::extra::revised;
 use crate::support::plugin;

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use super::json::Json;
 use super::records::{Given, Step};
 use super::{MAX_SIZE, line};
+use crate::clock::Now;
 use crate::config::{Backend, Config, FutureRecords, OnFailure};
 use crate::files::{foreign, private};
 use crate::kafka::partitioner;
@@ -18,7 +19,7 @@ use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
 use crate::record::{Output, Record, TopicPartition};
 use crate::redrive::{Failed, Letter};
 use crate::state::{Cache, MemoryStore};
-use crate::task::{Context, Now, Plan, Position, Progress, Task, Versions};
+use crate::task::{Context, Plan, Position, Progress, Task, Versions};
 
 /// Where records that fail for good go, unless the configuration names a topic.
 const DEAD_LETTER: &str = "gregor-test-dead-letter";
