@@ -5,7 +5,7 @@ use std::time::Instant;
 use rdkafka::producer::Producer;
 
 use super::refusal::trace;
-use super::steps::{Unsent, classify, flush, leave_uncommitted, offsets_of, send_changes};
+use super::steps::{Unsent, classify, commit_offsets, flush, leave_uncommitted, offsets_of, send_changes};
 use super::{Committed, Committer, Parties, Phase, STORE, crash};
 use crate::error::WorkerError;
 use crate::kafka::{self, Member, Sender};
@@ -78,7 +78,7 @@ impl Committer {
         }
         crash::point("state-prepared");
         let settled: Vec<&Task> = tasks.iter().map(|task| &***task).collect();
-        let committed = match kafka::commit(member, &offsets_of(&settled)?) {
+        let committed = match commit_offsets(member, &offsets_of(&settled)?) {
             Ok(failed) => {
                 leave_uncommitted(&mut tasks, &failed);
                 if tasks.is_empty() { Committed::Refused } else { Committed::Done }

@@ -9,7 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Committed;
 use crate::error::WorkerError;
-use crate::kafka::{self, Sender, Sent, Uncommitted};
+use crate::kafka::{self, Member, Sender, Sent, Uncommitted};
 use crate::origin::{Kind, Origin};
 use crate::repeated::Repeated;
 use crate::state::{StateError, changelog};
@@ -19,6 +19,8 @@ use crate::task::Task;
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a flush looks for outputs that were refused.
 const FLUSH_TURN: Duration = Duration::from_millis(100);
+/// How long a group's coordinator may take before the log says that a commit waits for it.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the changes of a task are not all sent.
 pub(super) enum Unsent {
@@ -32,6 +34,7 @@ pub(super) enum Unsent {
 }
 
 static WAITING: Repeated = Repeated::new();
+static LATE: Repeated = Repeated::new();
 static COMMITTING: Repeated = Repeated::new();
 
 impl From<StateError> for Unsent {
@@ -97,6 +100,21 @@ pub(super) fn flush(sender: &Sender) -> bool {
             return false;
         }
     }
+}
+
+/// Waits until the brokers say which of `offsets` are committed.
+///
+/// # Errors
+/// When none is.
+pub(super) fn commit_offsets(member: &Member, offsets: &TopicPartitionList) -> Result<Vec<Uncommitted>, KafkaError> {
+    kafka::commit(member, offsets, COMMIT_PATIENCE, || {
+        if let Some(suppressed) = LATE.line() {
+            tracing::warn!(
+                suppressed,
+                "the commit waits until the group's coordinator takes its offsets; no further record is processed"
+            );
+        }
+    })
 }
 
 /// Takes the tasks whose offsets are not committed out of `tasks`: the others go

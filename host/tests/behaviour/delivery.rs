@@ -24,11 +24,17 @@ fn a_flush_that_does_not_end_names_its_topics() {
     let broker = Broker::start();
     let kafka = broker.connect();
     let (source, sink) = (kafka.topic(1), kafka.topic(1));
-    let setup = Setup::new().bootstrap(kafka.bootstrap()).workers(1).pipeline(echo(&source, &sink));
+    // However fast the machine, outputs come one by one and the next commit is far: the broker
+    // stops between two.
+    let slow = Stage::new("loops").set("timeout", "\"100ms\"").set("on-failure", "\"skip\"");
+    let setup = Setup::new()
+        .bootstrap(kafka.bootstrap())
+        .workers(1)
+        .delivery("commit-interval", "\"5s\"")
+        .pipeline(Pipeline::new(&source).sink(&sink).stage(slow));
+    kafka.produce(&source, (0..30).flat_map(|_| ["out", "loop"]).map(|value| Record::new("key", value)));
     let mut host = setup.start();
-    // So many that some are on their way when the broker stops.
-    kafka.produce(&source, (0..30_000).map(|n| Record::new(format!("key-{n}"), "value")));
-    kafka.consume(&sink, 50);
+    until("the first one came out", || kafka.ends(&sink)[0] > 0);
     broker.freeze();
     let waits = || {
         let log = host.log();

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::*;
+use crate::kafka;
 
 const TOPIC: &str = "source";
 /// Reached only where a test fails.
@@ -114,4 +116,24 @@ fn a_member_that_has_not_let_go_of_its_partitions_closes_when_it_is_dropped() {
     let second = join(&cluster);
     until_told(&first, Some(&second), revoked);
     assert!(closes(first));
+}
+
+#[test]
+fn a_commit_that_waits_for_its_coordinator_says_so_and_ends_with_the_answer() {
+    let cluster = cluster(1);
+    let member = join(&cluster);
+    until_told(&member, None, assigned);
+    answer(&member);
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(TOPIC, 0, Offset::Offset(7)).unwrap();
+    cluster.broker_round_trip_time(1, Duration::from_millis(500)).unwrap();
+
+    let mut late = 0;
+    let failed = kafka::commit(&member, &offsets, Duration::from_millis(50), || late += 1).unwrap();
+
+    assert_eq!(failed, []);
+    assert!(late > 0, "the coordinator takes half a second");
+    cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
+    let committed = member.committed_offsets(offsets, PATIENCE).unwrap();
+    assert_eq!(committed.find_partition(TOPIC, 0).unwrap().offset(), Offset::Offset(7));
 }
