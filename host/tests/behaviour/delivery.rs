@@ -32,7 +32,7 @@ fn a_flush_that_does_not_end_names_its_topics() {
         .workers(1)
         .delivery("commit-interval", "\"5s\"")
         .pipeline(Pipeline::new(&source).sink(&sink).stage(slow));
-    kafka.produce(&source, (0..30).flat_map(|_| ["out", "loop"]).map(|value| Record::new("key", value)));
+    kafka.produce(&source, (0..12).flat_map(|_| ["out", "loop"]).map(|value| Record::new("key", value)));
     let mut host = setup.start();
     until("the first one came out", || kafka.ends(&sink)[0] > 0);
     broker.freeze();

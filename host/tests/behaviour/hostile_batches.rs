@@ -117,15 +117,14 @@ fn a_record_too_large_is_held_without_a_copy() {
     let pipeline = Pipeline::new(&source).sink(&sink).set("max-record-bytes", "\"1KiB\"");
     let setup = Setup::new().workers(1).pipeline(pipeline.stage(Stage::new("echo")));
     kafka().produce(&source, [Record::keyless("first"), Record::keyless("x".repeat(2_000)), Record::keyless("last")]);
-    let host = setup.spawn_as("one", &[]);
+    let mut host = setup.spawn_as("one", &[]);
     until("the partition is held", || host.admin().is_some() && view(&host, &source, 0)["state"] == "held");
     let shown = view(&host, &source, 0);
     assert_eq!((&shown["failure"], &shown["position"]), (&"record-too-large".into(), &1.into()), "{shown}");
-    drop(host);
+    assert_eq!(host.term(), Some(0));
     let wider = setup.text().replace("1KiB", "2KiB");
     fs::write(setup.path().join("wider.toml"), wider).expect("a file");
-    let host = crate::support::Host::spawn(&setup.path().join("wider.toml"), "one", &[]);
+    let _host = crate::support::Host::spawn(&setup.path().join("wider.toml"), "one", &[]);
     assert_eq!(kafka().consume(&sink, 3).len(), 3);
     until("it is committed", || kafka().is_settled(&setup.app, &source));
-    drop(host);
 }

@@ -10,6 +10,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::code;
 use super::wait::{PATIENCE, eventually, until};
 
 /// Lines of the log that a failing test shows.
@@ -24,6 +25,8 @@ pub struct Host {
     child: Child,
     id: String,
     log: PathBuf,
+    /// Where it keeps its data, and so what it compiles; none where that was there before.
+    new_data: Option<PathBuf>,
     /// Of its admin server, where the environment sets one.
     token: Option<String>,
 }
@@ -64,6 +67,8 @@ impl Host {
         environment: &[(&str, &str)],
     ) -> Host {
         let log = config.with_file_name(format!("{}.log", super::unique()));
+        let data = config.with_file_name(data_dir(id));
+        let new_data = code::bring(config, &data).then_some(data);
         let file = File::create(&log).expect("the folder takes a log");
         let child = gregor
             .args(["--log-format", "json", "run", "--config"])
@@ -80,7 +85,7 @@ impl Host {
             .spawn()
             .expect("the binary runs");
         let token = environment.iter().find(|(name, _)| *name == "GREGOR__HOST__ADMIN_TOKEN");
-        Host { child, id: id.to_owned(), log, token: token.map(|(_, token)| (*token).to_owned()) }
+        Host { child, id: id.to_owned(), log, new_data, token: token.map(|(_, token)| (*token).to_owned()) }
     }
 
     /// Waits until every worker is a member of the group and reaches the broker.
@@ -304,5 +309,8 @@ impl Drop for Host {
         // Ended already where a test waited for it.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some(data) = &self.new_data {
+            code::keep(data);
+        }
     }
 }

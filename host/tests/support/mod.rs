@@ -12,6 +12,7 @@ pub mod author;
 mod broker;
 pub mod cases;
 mod chance;
+mod code;
 pub mod component;
 pub mod examples;
 pub mod extra;

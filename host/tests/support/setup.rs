@@ -1,6 +1,7 @@
 //! A host's folder: its configuration and its plugins.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
@@ -209,6 +210,13 @@ impl Setup {
     #[cfg(debug_assertions)]
     pub fn spawn_to_crash(&self, id: &str, step: &str) -> Host {
         Host::spawn_with(&self.write(), id, &[], &[("GREGOR_CRASH_AT", step)])
+    }
+
+    /// The host `one` finds none of the code that hosts of other tests compiled.
+    pub fn with_nothing_compiled(self) -> Setup {
+        let folder = self.data("one").join("compiled");
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).expect("a folder of the host");
+        self
     }
 
     /// What the host `id` keeps on its disk.
