@@ -6,6 +6,8 @@
 
 mod support;
 
+#[path = "behaviour/abi.rs"]
+mod abi;
 #[path = "behaviour/access.rs"]
 mod access;
 #[path = "behaviour/authors.rs"]
