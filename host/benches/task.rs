@@ -17,10 +17,12 @@ use gregor::clock::Clock;
 use gregor::config::Config;
 use gregor::kafka;
 use gregor::kafka::topics::Topic;
+use gregor::plan::{CacheLimits, Plan};
 use gregor::plugin::{Engine, Version};
+use gregor::position::Position;
 use gregor::record::{Record, TopicPartition};
-use gregor::state::{Cache, CacheLimits, MemoryStore};
-use gregor::task::{Context, Plan, Position, Progress, Task};
+use gregor::state::{Cache, MemoryStore};
+use gregor::task::{Context, InForce, Progress, Task};
 use nix::time::ClockId;
 
 const PATIENTS: usize = 1_000;
@@ -63,7 +65,7 @@ fn round(plugin: &str, records: usize) -> Result<f64> {
     let mut task = Task::new(
         TopicPartition::new("source", 0),
         &[plan],
-        &HashMap::from([("measured".to_owned(), version)]),
+        &HashMap::from([("measured".to_owned(), InForce::first(version))]),
         Position::at(0),
         true,
         vec![vec![cache]],

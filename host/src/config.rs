@@ -35,6 +35,7 @@ mod parts;
 mod quantity;
 mod read;
 mod risk;
+mod signer;
 mod stage;
 
 #[cfg(test)]
@@ -43,6 +44,7 @@ mod tests;
 pub use error::{ConfigError, ConfigErrors, Place, Severity};
 pub use kafka::KafkaProperties;
 pub use quantity::stage_memory;
+pub use signer::public_key;
 pub use stage::{Backend, Isolation, Limits, LogLevel, OnFailure, OnMismatch, Retry, Stage, State};
 
 use crate::files::foreign;

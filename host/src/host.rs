@@ -3,6 +3,8 @@
 
 mod bounded;
 mod brokers;
+mod discover;
+mod error;
 mod options;
 
 use std::net::SocketAddr;
@@ -16,23 +18,26 @@ use hashbrown::HashMap;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::runtime::Runtime;
 
-use crate::admin::{Admin, DeployAccess, Health, Metrics, StateAccess, Status, Views};
+use crate::admin::{Admin, DeployAccess, StateAccess, Status};
+use crate::commit::WorkerError;
 use crate::commit::{Committer, Watchdog};
 use crate::config::{Config, Guarantee};
 use crate::deploy::{Deployer, Flows, Loader, PluginStatuses, Records, Watch, Workers};
-use crate::error::{HostError, WorkerError};
-use crate::files::{DataDir, OwnedFolder};
-use crate::kafka::topics::{self, Facts, Topics};
-use crate::kafka::{self, Member};
+use crate::files::{DataDir, DataDirError, OwnedFolder};
+use crate::kafka::topics::{Facts, Topics};
+use crate::kafka::{self, BrokerError, Member};
+use crate::observe::{Health, Metrics, Views};
+use crate::plan::Plan;
 use crate::plugin::compiler::{Bounds, Compiler};
 use crate::plugin::{CodeFolder, Engine};
 use crate::record::TopicPartition;
 use crate::redrive::{Follower, Requests};
 use crate::state::{Copies, Standby, Stores};
-use crate::task::{Context, Plan, Standings, Versions};
+use crate::task::{Context, Versions};
 use crate::worker::{self, Command, Shared, Worker};
 use bounded::BoundedRun;
 
+pub use error::HostError;
 pub use options::{Begin, Options};
 
 /// A worker's stack: a guest's calls run on it, and host calls below them.
@@ -96,8 +101,8 @@ impl Host {
         );
         let plugins: PluginStatuses = Arc::default();
         let started = records.load_all(&loader, &plugins)?;
-        let (versions, standings) = (started.versions.clone(), started.standings.clone());
-        let (topics, changelogs) = topics::discover(&config, &plans)?;
+        let versions = started.versions.clone();
+        let (topics, changelogs) = discover::discover(&config, &plans)?;
         let stores = Arc::new(Stores::open(&config, &plans, &topics, changelogs)?);
         let topics = Arc::new(topics);
         let bounds = options.bounded.then(|| ends(&config, &plans, &topics)).transpose()?;
@@ -153,7 +158,7 @@ impl Host {
             shared: shared.clone(),
             plugins: plugins.clone(),
             admin,
-            probe: probe.transpose().map_err(HostError::Client)?,
+            probe: probe.transpose().map_err(BrokerError::Client)?,
             _follower: follower,
             _watch: crossbeam_channel::bounded(0).0,
             _data: data,
@@ -164,8 +169,7 @@ impl Host {
             return Err(HostError::Cancelled);
         }
         for (index, (_, commands)) in channels.into_iter().enumerate() {
-            let in_force = (versions.clone(), standings.clone());
-            host.start_worker(index, commands, &engine, &plans, &topics, &stores, in_force, over.clone())?;
+            host.start_worker(index, commands, &engine, &plans, &topics, &stores, versions.clone(), over.clone())?;
         }
         let (hang_up, stop) = crossbeam_channel::bounded(0);
         host._watch = hang_up;
@@ -202,7 +206,7 @@ impl Host {
         plans: &Arc<[Arc<Plan>]>,
         topics: &Arc<Topics>,
         stores: &Arc<Stores>,
-        (versions, standings): (Versions, Standings),
+        versions: Versions,
         over: Sender<(usize, Result<(), WorkerError>)>,
     ) -> Result<(), HostError> {
         let mut sources: Vec<_> = plans.iter().map(|plan| &plan.source).collect();
@@ -210,9 +214,9 @@ impl Host {
         sources.dedup();
         let partitions = sources.iter().filter_map(|source| topics.get(source)).map(|topic| topic.partitions as usize);
         let settings = kafka::member_config(&self.config, index, partitions.sum());
-        let member = Member::new(&settings).map_err(HostError::Client)?;
+        let member = Member::new(&settings).map_err(BrokerError::Client)?;
         let sending = kafka::sender_config(&self.config, index, topics);
-        let sender = kafka::new_sender(&sending).map_err(HostError::Client)?;
+        let sender = kafka::new_sender(&sending).map_err(BrokerError::Client)?;
         let exactly_once = self.config.delivery.guarantee == Guarantee::ExactlyOnce;
         let committer = Committer::new(self.config.delivery.commit_interval, sending, Watchdog::start(index)?);
         let mut worker = Worker::new(worker::Parts {
@@ -222,7 +226,6 @@ impl Host {
             commands,
             plans: plans.clone(),
             versions,
-            standings,
             context: Context {
                 engine: engine.clone(),
                 topics: topics.clone(),
@@ -336,7 +339,7 @@ impl Host {
 fn code_folder(config: &Config, data: &OwnedFolder, engine: &Engine, apart: bool) -> Result<CodeFolder, HostError> {
     let bounds = Bounds { time: config.plugins.compile_timeout, memory: config.plugins.compile_memory };
     CodeFolder::open(data, engine.clone(), Compiler { apart, bounds })
-        .map_err(|problem| HostError::DataDir { path: data.path().to_owned(), problem })
+        .map_err(|problem| DataDirError::Unusable { path: data.path().to_owned(), problem }.into())
 }
 
 fn start_admin(
@@ -378,7 +381,7 @@ fn start_admin(
 /// members read committed records only.
 fn ends(config: &Config, plans: &[Arc<Plan>], topics: &Topics) -> Result<HashMap<TopicPartition, i64>, HostError> {
     let client: BaseConsumer =
-        kafka::base_config(config).set("isolation.level", "read_committed").create().map_err(HostError::Client)?;
+        kafka::base_config(config).set("isolation.level", "read_committed").create().map_err(BrokerError::Client)?;
     let mut ends = HashMap::new();
     for plan in plans {
         let partitions = topics.get(&plan.source).map_or(0, |topic| topic.partitions);
@@ -386,7 +389,7 @@ fn ends(config: &Config, plans: &[Arc<Plan>], topics: &Topics) -> Result<HashMap
             let id = TopicPartition::new(plan.source.clone(), partition);
             let (_, end) =
                 client.fetch_watermarks(&id.topic, partition, config.host.start_timeout).map_err(|error| {
-                    HostError::Unreachable {
+                    BrokerError::Unreachable {
                         servers: config.kafka.bootstrap_servers().to_owned(),
                         waited: config.host.start_timeout,
                         reason: error.to_string(),

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Admin, Health, Metrics, PluginStatus, Status, Views};
+use super::{Admin, Status};
 use crate::config::Secret;
-use crate::deploy::{Audit, Flows, Workers};
+use crate::deploy::PluginStatus;
+use crate::deploy::{Flows, Workers};
 use crate::files::OwnedFolder;
+use crate::observe::Audit;
+use crate::observe::{Health, Metrics, Views};
+use crate::observe::{PartitionState, StageView, View};
+use crate::plan::StoreId;
 use crate::record::TopicPartition;
-use crate::state::StoreId;
-use crate::task::{PartitionState, StageView, View};
 
 /// A host of two workers with partitions 10 and 2 of `locations` and a copy of
 /// partition 4, served on a

@@ -13,13 +13,7 @@
 
 #[cfg(test)]
 pub mod fixture;
-mod health;
 mod listener;
-mod metrics;
 mod server;
-mod views;
 
-pub use health::Health;
-pub use metrics::Metrics;
-pub use server::{Admin, DeployAccess, PluginStatus, StateAccess, Status};
-pub use views::Views;
+pub use server::{Admin, DeployAccess, StateAccess, Status};

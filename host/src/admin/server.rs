@@ -46,10 +46,10 @@ use tokio::net::TcpListener;
 
 use self::names::Names;
 use super::listener::{self, Bounds};
-use super::{Health, Metrics, Views, views};
 use crate::config::Secret;
+use crate::deploy::PluginStatus;
+use crate::observe::{Health, Metrics, Views, views};
 use crate::state::Copies;
-pub use documents::PluginStatus;
 pub use plugins::DeployAccess;
 pub use state::StateAccess;
 

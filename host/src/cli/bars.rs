@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::host::Host;
-use crate::task::PartitionState;
+use crate::observe::PartitionState;
 
 /// How often bars are drawn anew.
 const LOOK: Duration = Duration::from_millis(100);

@@ -7,7 +7,8 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::config::Config;
-use crate::error::HostError;
+use crate::host::HostError;
+use crate::kafka::BrokerError;
 use crate::kafka::Quiet;
 use crate::kafka::access::{self, Obstacle};
 
@@ -39,12 +40,12 @@ impl<'a> Brokers<'a> {
             };
             if access::is_denied(&error) {
                 let (servers, group) = (self.config.kafka.bootstrap_servers().to_owned(), self.config.app.clone());
-                return Err(HostError::NotGranted { servers, group, reason: error.to_string() });
+                return Err(BrokerError::NotGranted { servers, group, reason: error.to_string() }.into());
             }
             let left = self.deadline.saturating_duration_since(Instant::now());
             let error = match Obstacle::find(self.config, left) {
-                Some(obstacle) if obstacle.is_lasting() => return Err(obstacle.into_error(self.config)),
-                Some(obstacle) => obstacle.into_error(self.config),
+                Some(obstacle) if obstacle.is_lasting() => return Err(obstacle.into_error(self.config).into()),
+                Some(obstacle) => obstacle.into_error(self.config).into(),
                 None => self.unreachable(&error),
             };
             if left.is_zero() {
@@ -55,11 +56,12 @@ impl<'a> Brokers<'a> {
     }
 
     pub fn unreachable(&self, error: &KafkaError) -> HostError {
-        HostError::Unreachable {
+        BrokerError::Unreachable {
             servers: self.config.kafka.bootstrap_servers().to_owned(),
             waited: self.config.host.start_timeout,
             reason: error.to_string(),
         }
+        .into()
     }
 
     /// How many partitions a topic has; `None` where it does not exist.
@@ -67,7 +69,7 @@ impl<'a> Brokers<'a> {
     /// # Errors
     /// When no broker answers, or this principal may not see the topic.
     pub fn partitions(&self, client: &BaseConsumer<Quiet>, topic: &str) -> Result<Option<i32>, HostError> {
-        self.until(|| {
+        let told = self.until(|| {
             let metadata = client.fetch_metadata(Some(topic), ASK)?;
             let Some(found) = metadata.topics().first() else { return Ok(Ok(None)) };
             match found.error() {
@@ -78,6 +80,7 @@ impl<'a> Brokers<'a> {
                 }
                 Some(error) => Err(KafkaError::MetadataFetch(error.into())),
             }
-        })?
+        })?;
+        Ok(told?)
     }
 }

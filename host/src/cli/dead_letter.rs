@@ -14,7 +14,7 @@ pub use list::moment;
 use super::ConfigArgs;
 use super::api::CONFIGURATION;
 use crate::config::{Config, ConfigErrors};
-use crate::error::HostError;
+use crate::host::HostError;
 use crate::redrive::Letter;
 
 /// There is no such dead letter.

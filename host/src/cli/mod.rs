@@ -28,8 +28,8 @@ use clap::{Parser, Subcommand};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::config::{Config, ConfigErrors};
-use crate::error::HostError;
 use crate::files::private;
+use crate::host::HostError;
 use crate::kafka;
 use crate::plugin::compiler;
 use log::LogFormat;

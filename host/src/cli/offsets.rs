@@ -12,8 +12,9 @@ use super::ConfigArgs;
 use super::state::group::{Group, Standpoint};
 use super::state::{Refusal, failed};
 use crate::config::{Config, Pipeline};
+use crate::plan::Plan;
 use crate::state::Decision;
-use crate::task::{Plan, ordered};
+use crate::state::ordered;
 
 #[derive(Subcommand)]
 #[command(after_help = EXIT_CODES)]

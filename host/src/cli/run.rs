@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, RecvError};
 
 use super::{ConfigArgs, bars};
 use crate::config::Config;
-use crate::error::HostError;
+use crate::host::HostError;
 use crate::host::{Begin, End, Host, Options};
 
 #[derive(clap::Args)]

@@ -20,9 +20,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::ConfigArgs;
 use super::api::{Api, CONFIGURATION, Failed};
 use crate::config::{Config, ConfigErrors, Start};
-use crate::error::HostError;
+use crate::host::HostError;
+use crate::plan::{Plan, StagePlan};
 use crate::state::Decision;
-use crate::task::{Plan, StagePlan};
 
 /// The state cannot be read or written.
 pub(super) const NO_STATE: u8 = 5;

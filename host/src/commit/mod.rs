@@ -30,6 +30,7 @@
 //! comes again (see `refusal`).
 
 mod crash;
+mod error;
 mod plain;
 mod refusal;
 mod steps;
@@ -44,9 +45,9 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer;
 
+pub use error::WorkerError;
 pub use watchdog::Watchdog;
 
-use crate::error::WorkerError;
 use crate::kafka::{Failed, Member, Sender};
 use crate::origin::Origin;
 use crate::plugin::Failure;

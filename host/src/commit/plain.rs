@@ -7,7 +7,7 @@ use rdkafka::producer::Producer;
 use super::refusal::trace;
 use super::steps::{Unsent, classify, commit_offsets, flush, leave_uncommitted, offsets_of, send_changes};
 use super::{Committed, Committer, Parties, Phase, STORE, crash};
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 use crate::kafka::{self, Member, Sender};
 use crate::state::StateError;
 use crate::task::Task;

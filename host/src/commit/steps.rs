@@ -8,7 +8,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Committed;
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 use crate::kafka::{self, Member, Sender, Sent, Uncommitted};
 use crate::origin::{Kind, Origin};
 use crate::repeated::Repeated;

@@ -7,7 +7,7 @@ use rdkafka::producer::Producer;
 
 use super::refusal::trace;
 use super::{ASK, Committed, Committer, FENCED, Parties, Phase};
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 use crate::kafka::{self, Sender};
 use crate::repeated::Repeated;
 
@@ -59,7 +59,7 @@ impl Committer {
         };
         for task in dirty {
             match committed.get(&task.id) {
-                Some(group) if task.stands_at(group.position, &group.recorded) => task.finish(),
+                Some(group) if task.stands_at(group) => task.finish(),
                 _ => {
                     task.roll_back();
                     if !traced.learnt {

@@ -174,7 +174,7 @@ pub(super) fn token(value: &Value) -> Parsed<Secret> {
 /// A key that signs plugins, without its secret half.
 pub(super) fn public_key(value: &Value) -> Parsed<wasmsign2::PublicKey> {
     let text = string(value)?;
-    crate::deploy::signature::public_key(&text).ok_or_else(|| {
+    super::signer::public_key(&text).ok_or_else(|| {
         Wrong::new(
             "is no public key for ed25519",
             "write the line that `gregor plugin keygen` prints, or what `openssl pkey -pubout` writes",

@@ -6,25 +6,25 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::audit::{self, Action, Audit, Who};
 use super::history::{History, Kept};
 use super::loader::{Checked, Grant, Loader};
-use super::probation::{Calls, Probation, Verdict};
+use super::probation::{Probation, Verdict};
 use super::start::Started;
 use super::workers::Workers;
 use super::{Outcome, PluginStatuses, Refusal, Request};
-use crate::admin::Metrics;
 use crate::clock::wall_ms;
 use crate::config;
-use crate::plugin::{Digest, Version};
-use crate::task::{Ran, Standing, Standings, Versions};
+use crate::observe::Calls;
+use crate::observe::Metrics;
+use crate::observe::audit::{self, Action, Audit, Who};
+use crate::plugin::Digest;
+use crate::task::{InForce, Ran, Versions};
 use crate::worker::{Awaited, Swapped};
 
 pub struct Deployer {
     loader: Loader,
     workers: Workers,
     running: Versions,
-    standings: Standings,
     /// Versions of other hosts that partitions wait for.
     awaited: Arc<Awaited>,
     statuses: PluginStatuses,
@@ -59,12 +59,11 @@ impl Deployer {
         metrics: Metrics,
         probation: config::Probation,
     ) -> Deployer {
-        let Started { versions: running, standings, refused: refused_at_start, audit, history } = started;
+        let Started { versions: running, refused: refused_at_start, audit, history } = started;
         Deployer {
             loader,
             workers,
             running,
-            standings,
             awaited,
             statuses,
             metrics,
@@ -104,7 +103,7 @@ impl Deployer {
             if self.refused_at_start.remove(plugin) == Some(digest) {
                 return;
             }
-            let runs = self.running.get(plugin).is_some_and(|version| version.digest() == digest);
+            let runs = self.running.get(plugin).is_some_and(|running| running.version.digest() == digest);
             if !runs && index.passed_over == Some(digest) {
                 let digest = digest.short();
                 tracing::info!(
@@ -133,7 +132,7 @@ impl Deployer {
     ) -> Result<Outcome, Refusal> {
         let new = bytes.as_ref().ok().map(|bytes| Digest::of(bytes));
         let outcome = bytes.and_then(|bytes| {
-            let old = self.running(plugin)?;
+            let old = self.running(plugin)?.version;
             // Someone who deploys it again, while partitions wait for another, says that it is the newer one.
             let again = matches!(who, Who::Api(_)) && !self.awaited.of(plugin).is_empty();
             if new == Some(old.digest()) && !again {
@@ -159,7 +158,7 @@ impl Deployer {
         reason: Option<String>,
     ) -> Result<Outcome, Refusal> {
         let mut new = None;
-        let outcome = self.running(plugin).and_then(|old| {
+        let outcome = self.running(plugin).and_then(|InForce { version: old, .. }| {
             let index = self.history.of(plugin).map_err(Refusal::History)?;
             let target = index.target(to)?.digest;
             new = Some(target);
@@ -186,7 +185,7 @@ impl Deployer {
                 let reason = format!(
                     "{failed} of its first {all} calls failed, more than `plugins.max-failure-rate` ({bound}%)"
                 );
-                let bad = self.running.get(&plugin).map(|version| version.digest().short()).unwrap_or_default();
+                let bad = self.running.get(&plugin).map(|running| running.version.digest().short()).unwrap_or_default();
                 let outcome = self.roll_back(&plugin, None, Who::Automatic, Some(reason.clone()));
                 if let (Ok(_), Some(mut status)) = (outcome, self.statuses.get_mut(&plugin)) {
                     status.refused = Some(format!("{bad} was rolled back: {reason}"));
@@ -196,7 +195,7 @@ impl Deployer {
         !self.watched.is_empty()
     }
 
-    fn running(&self, plugin: &str) -> Result<Arc<Version>, Refusal> {
+    fn running(&self, plugin: &str) -> Result<InForce, Refusal> {
         let known = || self.loader.plugins().join(", ");
         self.running.get(plugin).cloned().ok_or_else(|| Refusal::Unknown(known()))
     }
@@ -219,7 +218,7 @@ impl Deployer {
             action,
             plugin,
             who,
-            old: Some(old.digest()),
+            old: Some(old.version.digest()),
             new: Some(digest),
             outcome: audit::Outcome::Activated,
             approved,
@@ -237,7 +236,8 @@ impl Deployer {
             }
         };
         let standing = Arc::new(self.history.of(plugin).map(|index| index.standing()).unwrap_or_default());
-        let answers = match self.hand_over(&version, &standing, &old) {
+        let to = InForce { version, standing };
+        let answers = match self.hand_over(&to, &old) {
             Ok(answers) => answers,
             Err(refusal) => {
                 self.metrics.swap(plugin, "rolled-back");
@@ -248,10 +248,9 @@ impl Deployer {
                 return Err(refusal);
             }
         };
-        self.standings.insert(plugin.to_owned(), standing);
         self.awaited.forget(plugin, &older);
         answers.iter().for_each(|answer| self.metrics.swap_pause(plugin, answer.pause));
-        self.running.insert(plugin.to_owned(), version);
+        self.running.insert(plugin.to_owned(), to);
         self.begin_probation(plugin, action);
         self.tidy(plugin);
         let pause = answers.iter().map(|answer| answer.pause).max().unwrap_or_default();
@@ -262,24 +261,18 @@ impl Deployer {
     ///
     /// # Errors
     /// When one cannot: all run `old` by then.
-    fn hand_over(
-        &self,
-        version: &Arc<Version>,
-        standing: &Arc<Standing>,
-        old: &Arc<Version>,
-    ) -> Result<Vec<Swapped>, Refusal> {
-        let patience = self.loader.patience(version);
-        if version.migrates() {
-            let swapped = self.workers.hand_over_with_state(version, standing, patience);
+    fn hand_over(&self, to: &InForce, old: &InForce) -> Result<Vec<Swapped>, Refusal> {
+        let patience = self.loader.patience(&to.version);
+        if to.version.migrates() {
+            let swapped = self.workers.hand_over_with_state(to, patience);
             return swapped.map_err(Refusal::Migration);
         }
-        let answers = self.workers.hand_over(version, standing, patience);
+        let answers = self.workers.hand_over(to, patience);
         match answers.iter().find_map(|answer| answer.refused.clone()) {
             None => Ok(answers),
             Some(refused) => {
                 // Workers that swapped already go back, so that all run the same.
-                let standing = self.standings.get(version.plugin()).cloned().unwrap_or_default();
-                self.workers.hand_over(old, &standing, self.loader.patience(old));
+                self.workers.hand_over(old, self.loader.patience(&old.version));
                 Err(Refusal::Worker(refused))
             }
         }

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::audit::{Action, Audit, Flow, Watermark, Who};
 use super::workers::Workers;
 use super::{Decided, Flowing, Refusal, SetBack};
 use crate::kafka::topics::Topics;
+use crate::observe::audit::{Action, Audit, Flow, Watermark, Who};
+use crate::plan::Plan;
 use crate::state::Decision;
-use crate::task::Plan;
 
 /// Whether the records of each pipeline flow.
 pub struct Flows {

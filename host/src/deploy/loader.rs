@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use super::capabilities;
 use super::refusal::Refusal;
 use super::signature::Trusted;
-use crate::admin::Metrics;
 use crate::config;
 use crate::files::foreign::{self, ForeignError};
+use crate::observe::Metrics;
+use crate::plan::{Plan, StagePlan};
 use crate::plugin::{CodeFolder, Digest, Engine, Failure, Instance, Outline, Refused, Version};
-use crate::task::{Plan, StagePlan};
 
 /// How long workers may take to answer besides a call's own timeout.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -11,9 +11,9 @@
 //! compilation keeps no other plugin waiting, and no pause ([`Flows`]).
 
 mod arrival;
-mod audit;
 mod capabilities;
 mod deployer;
+mod error;
 mod flow;
 mod history;
 mod loader;
@@ -22,6 +22,7 @@ mod refusal;
 mod request;
 pub mod signature;
 mod start;
+mod status;
 mod watch;
 mod workers;
 
@@ -30,19 +31,18 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 
-pub use audit::{Audit, Settled, Who};
 pub use deployer::Deployer;
+pub use error::StartError;
 pub use flow::Flows;
 pub use history::{History, Kept};
 pub use loader::Loader;
-pub use probation::Calls;
 pub use refusal::Refusal;
 pub use request::{Answer, Request};
 pub use start::{Records, Started};
+pub use status::PluginStatus;
 pub use watch::Watch;
 pub use workers::Workers;
 
-use crate::admin::PluginStatus;
 use crate::plugin::Digest;
 use crate::worker::SetBackTo;
 

@@ -1,35 +1,13 @@
 //! A new version's first records: where too many fail, the version before
 //! comes back by itself.
 
+use crate::observe::Calls;
 use std::time::{Duration, Instant};
 
 /// Calls from which a version is judged before its time is over.
 const EARLY: u64 = 100;
 /// Calls that it takes to judge at the end: fewer say too little.
 const LEAST: u64 = 10;
-
-/// Calls of a plugin, over all its stages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Calls {
-    pub all: u64,
-    pub failed: u64,
-}
-
-impl Calls {
-    /// Those since `before`.
-    pub fn since(self, before: Calls) -> Calls {
-        Calls { all: self.all.saturating_sub(before.all), failed: self.failed.saturating_sub(before.failed) }
-    }
-
-    /// Whether more of these failed than of `other`, as a share.
-    fn worse_than(self, other: Calls) -> bool {
-        u128::from(self.failed) * u128::from(other.all.max(1)) > u128::from(other.failed) * u128::from(self.all.max(1))
-    }
-
-    fn passes(self, percent: u64) -> bool {
-        self.failed * 100 > self.all * percent
-    }
-}
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {

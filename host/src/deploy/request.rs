@@ -2,7 +2,8 @@
 
 use tokio::sync::oneshot;
 
-use super::{Outcome, Refusal, Who};
+use super::{Outcome, Refusal};
+use crate::observe::Who;
 
 /// Gets the outcome, or why the running version goes on.
 pub type Answer = oneshot::Sender<Result<Outcome, Refusal>>;

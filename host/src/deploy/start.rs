@@ -8,16 +8,15 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use super::audit::{self, Action, Audit, Who};
 use super::history::{History, Index, Kept};
 use super::loader::{Checked, Grant, Loader};
-use super::{PluginStatuses, Refusal};
-use crate::admin::PluginStatus;
+use super::{PluginStatuses, Refusal, StartError};
 use crate::clock::wall_ms;
-use crate::error::HostError;
-use crate::files::OwnedFolder;
+use crate::deploy::PluginStatus;
+use crate::files::{DataDirError, OwnedFolder};
+use crate::observe::audit::{self, Action, Audit, Who};
 use crate::plugin::{Digest, Version};
-use crate::task::{Standings, Versions};
+use crate::task::{InForce, Versions};
 
 /// The host's own records of its versions, below `host.data-dir`.
 pub struct Records {
@@ -28,30 +27,30 @@ pub struct Records {
 impl Records {
     /// # Errors
     /// When they cannot be read or written, or others may write to them.
-    pub fn open(data: &OwnedFolder, keep_versions: usize) -> Result<Records, HostError> {
+    pub fn open(data: &OwnedFolder, keep_versions: usize) -> Result<Records, DataDirError> {
         let open = || Ok(Records { audit: Audit::open(data)?, history: History::open(data, keep_versions)? });
-        open().map_err(|problem: io::Error| HostError::DataDir { path: data.path().to_owned(), problem })
+        open().map_err(|problem: io::Error| DataDirError::Unusable { path: data.path().to_owned(), problem })
     }
 
     /// Loads every plugin, before the first worker starts.
     ///
     /// # Errors
     /// The first plugin that has no version to run.
-    pub fn load_all(mut self, loader: &Loader, statuses: &PluginStatuses) -> Result<Started, HostError> {
-        let (mut versions, mut standings, mut refused) = (Versions::new(), Standings::new(), HashMap::new());
+    pub fn load_all(mut self, loader: &Loader, statuses: &PluginStatuses) -> Result<Started, StartError> {
+        let (mut versions, mut refused) = (Versions::new(), HashMap::new());
         for plugin in loader.plugins() {
             let (version, refusal) = self.load(loader, &plugin, &mut refused)?;
             let index = self.index(loader, &plugin)?;
-            standings.insert(plugin.clone(), Arc::new(index.standing()));
+            let standing = Arc::new(index.standing());
             let status = PluginStatus { refused: refusal, ..PluginStatus::running(&version, index.versions) };
             statuses.insert(plugin.clone(), status);
-            versions.insert(plugin, version);
+            versions.insert(plugin, InForce { version, standing });
         }
         let plugins = loader.plugins();
         plugins.iter().for_each(|plugin| self.history.tidy(plugin));
         loader.code().tidy(&self.history.digests(&plugins));
         loader.code().give_way();
-        Ok(Started { versions, standings, refused, audit: self.audit, history: self.history })
+        Ok(Started { versions, refused, audit: self.audit, history: self.history })
     }
 
     /// The version to run, and why it is not the one in the folder.
@@ -60,7 +59,7 @@ impl Records {
         loader: &Loader,
         plugin: &str,
         refused: &mut HashMap<String, Digest>,
-    ) -> Result<(Arc<Version>, Option<String>), HostError> {
+    ) -> Result<(Arc<Version>, Option<String>), StartError> {
         let index = self.index(loader, plugin)?;
         let Some(active) = index.active() else {
             let bytes =
@@ -141,13 +140,10 @@ impl Records {
         Ok(version)
     }
 
-    fn index(&self, loader: &Loader, plugin: &str) -> Result<Index, HostError> {
+    fn index(&self, loader: &Loader, plugin: &str) -> Result<Index, StartError> {
         let path = loader.path(plugin);
-        let told = |error| HostError::PluginRefused {
-            plugin: plugin.to_owned(),
-            path,
-            refusal: Box::new(Refusal::History(error)),
-        };
+        let told =
+            |error| StartError::Refused { plugin: plugin.to_owned(), path, refusal: Box::new(Refusal::History(error)) };
         self.history.of(plugin).map_err(told)
     }
 
@@ -160,7 +156,7 @@ impl Records {
         old: Option<Digest>,
         new: Option<Digest>,
         refusal: Refusal,
-    ) -> HostError {
+    ) -> StartError {
         let line = audit::Line {
             action: Action::Deploy,
             plugin,
@@ -176,8 +172,8 @@ impl Records {
         }
         let (plugin, path) = (plugin.to_owned(), loader.path(plugin));
         match refusal {
-            Refusal::File(problem) => HostError::PluginFile { plugin, path, problem },
-            refusal => HostError::PluginRefused { plugin, path, refusal: Box::new(refusal) },
+            Refusal::File(problem) => StartError::File { plugin, path, problem },
+            refusal => StartError::Refused { plugin, path, refusal: Box::new(refusal) },
         }
     }
 }
@@ -186,7 +182,6 @@ impl Records {
 #[derive(Clone)]
 pub struct Started {
     pub versions: Versions,
-    pub standings: Standings,
     /// Files in the folder that were refused just now.
     pub refused: HashMap<String, Digest>,
     pub audit: Audit,

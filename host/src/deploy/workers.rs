@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::Who;
+use crate::observe::Who;
 use crate::plugin::Version;
 use crate::state::Decision;
-use crate::task::Standing;
+use crate::task::InForce;
 use crate::worker::{Agreement, Command, Pause, SetBack, SetBackTo, Settle, Swap, Swapped};
 
 /// How long a worker may take to pause.
@@ -30,28 +30,22 @@ impl Workers {
 
     /// Every worker swaps by itself. Those that have not answered after
     /// `patience` will before their next record.
-    pub fn hand_over(&self, version: &Arc<Version>, standing: &Arc<Standing>, patience: Duration) -> Vec<Swapped> {
+    pub fn hand_over(&self, to: &InForce, patience: Duration) -> Vec<Swapped> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (answer, answers) = crossbeam_channel::unbounded();
         for worker in &self.channels {
-            let (version, standing) = (version.clone(), standing.clone());
             // A worker that has ended takes no more commands; the host is ending too.
-            drop(worker.send(Command::Swap(Swap { version, standing, agreement: None, answer: answer.clone() })));
+            drop(worker.send(Command::Swap(Swap { to: to.clone(), agreement: None, answer: answer.clone() })));
         }
         drop(answer);
-        self.gather(version, &answers, patience)
+        self.gather(&to.version, &answers, patience)
     }
 
     /// Every worker swaps and migrates its partitions' state, or none does.
     ///
     /// # Errors
     /// Why all are back on the version and the state of before.
-    pub fn hand_over_with_state(
-        &self,
-        version: &Arc<Version>,
-        standing: &Arc<Standing>,
-        patience: Duration,
-    ) -> Result<Vec<Swapped>, String> {
+    pub fn hand_over_with_state(&self, to: &InForce, patience: Duration) -> Result<Vec<Swapped>, String> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let (answer, answers) = crossbeam_channel::unbounded();
         let (ready, readies) = crossbeam_channel::unbounded();
@@ -59,8 +53,7 @@ impl Workers {
         for worker in &self.channels {
             let (decide, go) = crossbeam_channel::bounded(1);
             let agreement = Some(Agreement { ready: ready.clone(), go });
-            let (version, standing) = (version.clone(), standing.clone());
-            drop(worker.send(Command::Swap(Swap { version, standing, agreement, answer: answer.clone() })));
+            drop(worker.send(Command::Swap(Swap { to: to.clone(), agreement, answer: answer.clone() })));
             decisions.push(decide);
         }
         drop((answer, ready));
@@ -69,7 +62,7 @@ impl Workers {
             // A worker that has refused does not listen.
             let _ = decide.send(agreed.is_ok());
         }
-        let swapped = self.gather(version, &answers, patience);
+        let swapped = self.gather(&to.version, &answers, patience);
         agreed.map(|()| swapped)
     }
 

@@ -6,9 +6,9 @@ use hashbrown::HashMap;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::error::HostError;
+use super::HostError;
+use crate::observe::PartitionState;
 use crate::record::TopicPartition;
-use crate::task::PartitionState;
 use crate::worker::Shared;
 
 /// One question to the group.

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::admin::Health;
 use crate::config::Config;
 use crate::kafka::access::Obstacle;
+use crate::observe::Health;
 
 /// How often the workers' word on brokers is looked at.
 const LOOK: Duration = Duration::from_secs(1);

@@ -13,9 +13,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 use crate::config::Config;
-use crate::error::HostError;
 use crate::foreign::ForeignText;
 use crate::kafka;
+use crate::kafka::BrokerError;
 
 /// Longest look for the reason, where the brokers give none, and the least.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -94,16 +94,16 @@ impl Obstacle {
         }
     }
 
-    pub fn into_error(self, config: &Config) -> HostError {
+    pub fn into_error(self, config: &Config) -> BrokerError {
         let (servers, reason) = (config.kafka.bootstrap_servers().to_owned(), self.reason);
         match self.kind {
-            Kind::Login => HostError::Login { servers, reason },
-            Kind::Authority => HostError::Authority { servers, reason },
-            Kind::Name => HostError::CertificateName { servers },
-            Kind::Tls => HostError::Tls { servers, reason },
+            Kind::Login => BrokerError::Login { servers, reason },
+            Kind::Authority => BrokerError::Authority { servers, reason },
+            Kind::Name => BrokerError::CertificateName { servers },
+            Kind::Tls => BrokerError::Tls { servers, reason },
             Kind::Protocol => {
                 let protocol = config.kafka.get("security.protocol").unwrap_or("plaintext").to_owned();
-                HostError::Protocol { servers, protocol, reason }
+                BrokerError::Protocol { servers, protocol, reason }
             }
         }
     }
@@ -118,8 +118,8 @@ pub fn is_denied(error: &KafkaError) -> bool {
 }
 
 /// The error that this principal lacks `right` on a topic.
-pub fn denied(config: &Config, role: &'static str, topic: &str, right: &'static str) -> HostError {
-    HostError::Denied {
+pub fn denied(config: &Config, role: &'static str, topic: &str, right: &'static str) -> BrokerError {
+    BrokerError::Denied {
         role,
         topic: topic.to_owned(),
         right,

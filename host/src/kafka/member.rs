@@ -18,8 +18,8 @@ use rdkafka::statistics::Partition;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Statistics, TopicPartitionList};
 
+use super::PartitionEnd;
 use super::client::{locked, log_line};
-use crate::task::PartitionEnd;
 
 /// How long one look for statistics takes.
 const LOOK: Duration = Duration::from_millis(20);

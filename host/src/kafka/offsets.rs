@@ -8,20 +8,26 @@ use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::record::TopicPartition;
-use crate::task::{Noted, Position, Recorded};
 
-/// What the group has committed of a partition.
-#[derive(Clone, Debug)]
-pub struct GroupOffset {
-    pub position: Position,
-    /// The versions that processed it last.
-    pub recorded: Recorded,
-    /// What it tells of state.
-    pub noted: Noted,
+/// Where a partition ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionEnd {
+    /// As far as this group may read: up to the first open transaction.
+    pub stable: i64,
+    /// All there is.
+    pub high: i64,
 }
 
-/// Up to where the group has committed each of `partitions`, and by which
-/// versions; those without an offset are left out. Asks for at most `patience`.
+/// What the group has committed of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupOffset {
+    /// That of the next record.
+    pub next: i64,
+    /// As it was committed: by whom is not known.
+    pub metadata: String,
+}
+
+/// What the group has committed of each of `partitions`; those without an offset are left out. Asks for at most `patience`.
 ///
 /// # Errors
 /// When the group does not tell it of every one: an offset that is in a
@@ -44,9 +50,7 @@ pub fn committed<C: ConsumerContext>(
         element.error()?;
         if let Offset::Offset(next) = element.offset() {
             let id = TopicPartition::new(element.topic(), element.partition());
-            let metadata = element.metadata();
-            let (position, recorded) = (Position::committed(next, metadata), Recorded::committed(metadata));
-            committed.insert(id, GroupOffset { position, recorded, noted: Noted::of(metadata) });
+            committed.insert(id, GroupOffset { next, metadata: element.metadata().to_owned() });
         }
     }
     Ok(committed)

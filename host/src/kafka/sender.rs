@@ -11,8 +11,8 @@ use rdkafka::message::{Message, ToBytes};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::statistics::{Partition, Statistics};
 
+use super::SendError;
 use super::client::{locked, log_line};
-use crate::error::WorkerError;
 use crate::origin::Origin;
 use crate::repeated::Repeated;
 
@@ -83,13 +83,13 @@ pub fn offer<K: ToBytes + ?Sized, V: ToBytes + ?Sized>(
 /// As [`offer`], where nothing is to be done about a refusal.
 ///
 /// # Errors
-/// [`WorkerError::Undeliverable`] when the producer does not take it.
+/// [`SendError::Undeliverable`] when the producer does not take it.
 pub fn send<K: ToBytes + ?Sized, V: ToBytes + ?Sized>(
     sender: &Sender,
     record: Sent<'_, K, V>,
-) -> Result<(), WorkerError> {
+) -> Result<(), SendError> {
     let topic = record.topic.to_owned();
-    offer(sender, record, &|| {}).map_err(|code| WorkerError::Undeliverable { topic, reason: code.to_string() })
+    offer(sender, record, &|| {}).map_err(|code| SendError::Undeliverable { topic, reason: code.to_string() })
 }
 
 /// Outputs that failed alike: all of a batch that was refused as a whole.
@@ -119,15 +119,15 @@ impl SenderContext {
     /// The first output that failed for good, if any.
     ///
     /// # Errors
-    /// [`WorkerError::Undeliverable`], or [`WorkerError::Denied`] for lack of a right.
-    pub fn check(&self) -> Result<(), WorkerError> {
+    /// [`SendError::Undeliverable`], or [`SendError::Denied`] for lack of a right.
+    pub fn check(&self) -> Result<(), SendError> {
         match locked(&self.failures).first() {
             None => Ok(()),
             Some(Failed {
                 code: code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed), ..
-            }) => Err(WorkerError::Denied(KafkaError::MessageProduction(*code))),
+            }) => Err(SendError::Denied(KafkaError::MessageProduction(*code))),
             Some(Failed { topic, code, .. }) => {
-                Err(WorkerError::Undeliverable { topic: topic.clone(), reason: code.to_string() })
+                Err(SendError::Undeliverable { topic: topic.clone(), reason: code.to_string() })
             }
         }
     }

@@ -19,11 +19,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::config::Config;
-use crate::error::HostError;
 use crate::kafka;
+use crate::kafka::BrokerError;
 use crate::kafka::access::{self, Obstacle};
-use crate::state::changelog::{self, Changelog, Wanted};
-use crate::task::Plan;
+use crate::plan::Plan;
 
 /// What a topic takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,18 +121,15 @@ const TRUNCATED_LETTER_BYTES: u64 = 4 << 10;
 /// The largest output, in bytes, that is tried where the brokers do not tell.
 const LARGEST_UNKNOWN: u64 = 16 << 20;
 
-/// Asks the brokers about every topic that `plans` name, and creates or checks
-/// the changelog topics.
+/// How many partitions every topic has that `plans` name.
 ///
 /// # Errors
-/// [`HostError::Unreachable`] when no broker answers within
+/// [`BrokerError::Unreachable`] when no broker answers within
 /// `host.start-timeout`, or what keeps brokers from answering;
-/// [`HostError::MissingTopic`] when a topic does not exist by then, and
-/// [`HostError::Denied`] when this principal may not see it.
-/// [`HostError::SmallDeadLetters`] when one cannot take dead letters.
-pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Changelog>), HostError> {
-    let client = kafka::base_config(config);
-    let asking: BaseConsumer = client.create().map_err(HostError::Client)?;
+/// [`BrokerError::MissingTopic`] when a topic does not exist by then, and
+/// [`BrokerError::Denied`] when this principal may not see it.
+pub fn partitions(config: &Config, plans: &[Arc<Plan>]) -> Result<HashMap<Arc<str>, i32>, BrokerError> {
+    let asking: BaseConsumer = kafka::base_config(config).create().map_err(BrokerError::Client)?;
     let deadline = Instant::now() + config.host.start_timeout;
     let named = plans.iter().flat_map(|plan| {
         let outputs = plan.outputs().map(|topic| ("output", topic.clone()));
@@ -146,37 +142,46 @@ pub fn discover(config: &Config, plans: &[Arc<Plan>]) -> Result<(Topics, Vec<Cha
             unknown.insert(count);
         }
     }
-    changelog::check_names(config)?;
-    let changelogs = changelog::ensure(config, &wanted(plans, &partitions))?;
+    Ok(partitions)
+}
+
+/// What topics with so many `partitions` take, and the `changelogs`, of which the
+/// largest batch is known.
+///
+/// # Errors
+/// [`BrokerError::SmallDeadLetters`] when one cannot take dead letters.
+pub fn describe_all<'a>(
+    config: &Config,
+    plans: &[Arc<Plan>],
+    partitions: HashMap<Arc<str>, i32>,
+    changelogs: impl Iterator<Item = (&'a str, u64)>,
+) -> Result<Topics, BrokerError> {
     let bounds = SendBounds::of(config);
-    let described = describe(&client, partitions.keys());
-    let topic = |name: Arc<str>, partitions, settings: Option<&Settings>| {
+    let described = describe(&kafka::base_config(config), partitions.keys());
+    let named = partitions.into_iter().map(|(name, partitions)| {
+        let settings = described.get(&name);
         let unknown = Topic::new(name, partitions, DEFAULT_MAX_BATCH_BYTES);
         match settings {
             Some(settings) => unknown.with(settings, &bounds),
             // The brokers do not tell: theirs is the last word.
             None => Topic { largest_output: bounds.client.min(LARGEST_UNKNOWN), ..unknown },
         }
-    };
-    let named = partitions.into_iter().map(|(name, partitions)| {
-        let settings = described.get(&name);
-        topic(name, partitions, settings)
     });
-    let kept = changelogs.iter().map(|changelog| {
-        let kept = Topic::new(changelog.topic.as_str(), 0, changelog.max_batch_bytes);
-        Topic { largest_output: bounds.largest(changelog.max_batch_bytes), ..kept }
+    let kept = changelogs.map(|(topic, max_batch_bytes)| {
+        let kept = Topic::new(topic, 0, max_batch_bytes);
+        Topic { largest_output: bounds.largest(max_batch_bytes), ..kept }
     });
     let topics: Topics = named.chain(kept).collect();
     plans.iter().try_for_each(|plan| check_dead_letters(plan, &topics))?;
-    Ok((topics, changelogs))
+    Ok(topics)
 }
 
 /// Whether a pipeline's dead letters get through and last.
-fn check_dead_letters(plan: &Plan, topics: &Topics) -> Result<(), HostError> {
+fn check_dead_letters(plan: &Plan, topics: &Topics) -> Result<(), BrokerError> {
     let Some(topic) = plan.dead_letter.as_ref().and_then(|topic| topics.get(topic)) else { return Ok(()) };
     if topic.max_batch_bytes < TRUNCATED_LETTER_BYTES {
         let (topic, limit) = (topic.name.to_string(), topic.max_batch_bytes);
-        return Err(HostError::SmallDeadLetters { topic, limit, least: TRUNCATED_LETTER_BYTES });
+        return Err(BrokerError::SmallDeadLetters { topic, limit, least: TRUNCATED_LETTER_BYTES });
     }
     if topic.compacted {
         tracing::warn!(
@@ -189,32 +194,13 @@ fn check_dead_letters(plan: &Plan, topics: &Topics) -> Result<(), HostError> {
     Ok(())
 }
 
-/// The changelogs that stages keep, with as many partitions as their sources.
-fn wanted(plans: &[Arc<Plan>], partitions: &HashMap<Arc<str>, i32>) -> Vec<Wanted> {
-    let of_plan = |plan: &Arc<Plan>| {
-        let (source, partitions) = (plan.source.to_string(), partitions.get(&plan.source).copied().unwrap_or_default());
-        let kept = plan.stages.iter().filter_map(|stage| Some((stage, stage.changelog.as_ref()?)));
-        let wanted = kept.map(move |(stage, topic)| Wanted {
-            topic: topic.to_string(),
-            pipeline: stage.scope.pipeline.clone(),
-            stage: stage.scope.stage.clone(),
-            source: source.clone(),
-            partitions,
-            replication: stage.state.replication_factor.map_or(-1, i32::from),
-            max_value: stage.state.max_value,
-        });
-        wanted.collect::<Vec<_>>()
-    };
-    plans.iter().flat_map(of_plan).collect()
-}
-
 fn partition_count(
     asking: &BaseConsumer,
     config: &Config,
     role: &'static str,
     topic: &Arc<str>,
     deadline: Instant,
-) -> Result<i32, HostError> {
+) -> Result<i32, BrokerError> {
     let servers = config.kafka.bootstrap_servers().to_owned();
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -230,7 +216,7 @@ fn partition_count(
                 }
                 // A topic that was created a moment ago.
                 _ => (
-                    HostError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
+                    BrokerError::MissingTopic { role, topic: topic.to_string(), servers: servers.clone() },
                     left > config.host.start_timeout.saturating_sub(MISSING_PATIENCE),
                 ),
             },
@@ -240,7 +226,7 @@ fn partition_count(
                 // A broker that is starting.
                 None => {
                     let (waited, reason) = (config.host.start_timeout, error.to_string());
-                    (HostError::Unreachable { servers: servers.clone(), waited, reason }, true)
+                    (BrokerError::Unreachable { servers: servers.clone(), waited, reason }, true)
                 }
             },
         };

@@ -16,9 +16,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::Views;
-use crate::deploy::Calls;
+use crate::observe::Calls;
+use crate::observe::Tally;
+use crate::plan::StagePlan;
 use crate::state::Copies;
-use crate::task::{StagePlan, Tally};
 use partitions::Partitions;
 use stages::Stages;
 use standby::StandbyCopies;

@@ -34,6 +34,30 @@ impl CallTimes {
     }
 }
 
+/// Calls of a plugin, over all its stages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    pub all: u64,
+    pub failed: u64,
+}
+
+impl Calls {
+    /// Those since `before`.
+    pub fn since(self, before: Calls) -> Calls {
+        Calls { all: self.all.saturating_sub(before.all), failed: self.failed.saturating_sub(before.failed) }
+    }
+
+    /// Whether more of these failed than of `other`, as a share.
+    pub fn worse_than(self, other: Calls) -> bool {
+        u128::from(self.failed) * u128::from(other.all.max(1)) > u128::from(other.failed) * u128::from(self.all.max(1))
+    }
+
+    /// Whether more than so many of a hundred failed.
+    pub fn passes(self, percent: u64) -> bool {
+        self.failed * 100 > self.all * percent
+    }
+}
+
 /// Counts of one stage of one task.
 #[derive(Debug, Default)]
 pub struct Tally {

@@ -2,10 +2,11 @@
 
 use dashmap::DashMap;
 
+use crate::observe::{PartitionState, View};
+use crate::plan::StoreId;
 use crate::plugin::Failure;
 use crate::record::TopicPartition;
-use crate::state::{Copies, StoreId};
-use crate::task::{PartitionState, View};
+use crate::state::Copies;
 
 /// What tasks look like to other threads.
 pub type Views = DashMap<TopicPartition, View>;

@@ -1,13 +1,16 @@
-//! What the configuration says of pipelines, resolved once for all tasks.
+//! What the configuration says of pipelines, resolved once for all that runs.
 
+mod names;
+mod scope;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::noted;
+pub use names::{StoreId, changelog_topic, redrive_topic};
+pub use scope::{CacheLimits, Scope};
+
 use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
-use crate::plugin::{CapsuleFolder, Scope};
-use crate::redrive;
-use crate::state::{StoreId, changelog};
 
 /// Below `host.data-dir`.
 const CAPSULES: &str = "capsules";
@@ -65,6 +68,14 @@ pub struct StagePlan {
     pub origins: bool,
 }
 
+/// Where a stage's capsules go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapsuleFolder {
+    pub path: PathBuf,
+    /// Files of one stage that are kept; further ones are not written.
+    pub most: u32,
+}
+
 impl Plan {
     pub fn new(config: &Config, pipeline: &config::Pipeline) -> Plan {
         Plan {
@@ -73,7 +84,7 @@ impl Plan {
             start: pipeline.start,
             sink: pipeline.sink.as_deref().map(Arc::from),
             dead_letter: pipeline.dead_letter.as_deref().map(Arc::from),
-            redrive: pipeline.dead_letter.as_ref().map(|_| redrive::topic(&config.app, &pipeline.name).into()),
+            redrive: pipeline.dead_letter.as_ref().map(|_| redrive_topic(&config.app, &pipeline.name).into()),
             provenance: pipeline.provenance,
             max_out_of_orderness: u64::try_from(pipeline.max_out_of_orderness.as_millis()).unwrap_or(u64::MAX),
             idle_timeout: pipeline.idle_timeout,
@@ -82,7 +93,7 @@ impl Plan {
             max_record_bytes: pipeline.max_record_bytes,
             max_headers: pipeline.max_headers,
             quarantine: pipeline.quarantine,
-            host: noted::tag(&[&config.host.id]),
+            host: names::tag(&[&config.host.id]),
             stages: pipeline
                 .stages
                 .iter()
@@ -123,14 +134,14 @@ impl StagePlan {
         let state = stage.state.clone();
         StagePlan {
             scope: Arc::new(Scope::new(pipeline, stage)),
-            tag: noted::tag(&[pipeline, &stage.name]),
+            tag: names::tag(&[pipeline, &stage.name]),
             topics: stage.topics.iter().map(|topic| topic.as_str().into()).collect(),
             on_failure: stage.on_failure,
             retry: stage.retry.clone(),
             migrate_timeout: config.plugins.migrate_timeout,
             capsules: (stage.capsules > 0)
                 .then(|| CapsuleFolder { path: config.host.data_dir.join(CAPSULES), most: stage.capsules }),
-            changelog: state.changelog.then(|| changelog::name(&config.app, pipeline, &stage.name).into()),
+            changelog: state.changelog.then(|| changelog_topic(&config.app, pipeline, &stage.name).into()),
             origins: config.delivery.guarantee == Guarantee::ExactlyOnce
                 || state.changelog
                 || state.backend != Backend::Memory,

@@ -20,12 +20,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::call::Call;
 use super::engine::Engine;
 use super::failure::Failure;
-use super::instance::{Emitted, Instance, Scope};
+use super::instance::{Emitted, Instance};
 use super::{Digest, Version};
 use crate::config::{self, Isolation};
 use crate::files::foreign::{self, ForeignError};
+use crate::plan::CacheLimits;
+use crate::plan::CapsuleFolder;
+use crate::plan::Scope;
 use crate::record::{Header, Record};
-use crate::state::{Cache, CacheLimits, Domain, Entry, MemoryStore, Origin, Seen, StateStore, Timer};
+use crate::state::{Cache, Domain, Entry, MemoryStore, Origin, Seen, StateStore, Timer};
 
 /// Of this module's own; another one is refused.
 const FORMAT: u32 = 1;
@@ -33,14 +36,6 @@ const FORMAT: u32 = 1;
 pub const MAX_BYTES: usize = 16 << 20;
 /// Capsules of one time that are looked into for a timer's own.
 const MOST_READ: u32 = 16;
-
-/// Where a stage's capsules go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CapsuleFolder {
-    pub path: PathBuf,
-    /// Files of one stage that are kept; further ones are not written.
-    pub most: u32,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -11,7 +11,8 @@ use super::abi::v1::wasi::logging::logging;
 use super::instance::Guest;
 use super::limits::{CallMemory, Overrun, Refusals, Soft};
 use crate::config::LogLevel;
-use crate::state::{CacheError, CacheLimits};
+use crate::plan::CacheLimits;
+use crate::state::CacheError;
 
 /// Bytes that one `get-many` may return; the plugin traps past it.
 const MAX_GET_MANY_BYTES: u64 = 8 << 20;

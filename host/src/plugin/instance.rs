@@ -2,7 +2,6 @@
 
 mod on_timer;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,46 +20,14 @@ use super::lines::Lines;
 use super::wasi::{self, Determinism};
 use super::{Digest, Version};
 use crate::clock::wall_ms;
-use crate::config::{self, Isolation, LogLevel};
 use crate::foreign::ForeignText;
+use crate::plan::Scope;
 use crate::record::{Header, Record};
-use crate::state::{Cache, CacheLimits, MemoryStore, StateError, Timer};
+use crate::state::{Cache, MemoryStore, StateError, Timer};
 use on_timer::OnTimer;
 
 /// Bytes of a guest's words on a failure that are kept.
 const MAX_REASON: usize = 4 << 10;
-
-/// What a stage gives to its instances: names, limits and configuration.
-#[derive(Debug)]
-pub struct Scope {
-    pub pipeline: String,
-    pub stage: String,
-    pub plugin: String,
-    pub limits: config::Limits,
-    pub cache: CacheLimits,
-    pub isolation: Isolation,
-    pub log: Option<LogLevel>,
-    pub config: BTreeMap<String, String>,
-}
-
-impl Scope {
-    pub fn new(pipeline: &str, stage: &config::Stage) -> Scope {
-        Scope {
-            pipeline: pipeline.to_owned(),
-            stage: stage.name.clone(),
-            plugin: stage.plugin.clone(),
-            limits: stage.limits.clone(),
-            cache: CacheLimits {
-                bytes: stage.state.max_bytes,
-                value: stage.state.max_value,
-                call: stage.limits.call_memory,
-            },
-            isolation: stage.isolation,
-            log: stage.log,
-            config: stage.config.clone(),
-        }
-    }
-}
 
 /// An output as the plugin gave it.
 pub type Emitted = types::Output;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::LogLevel;
 
-use super::instance::Scope;
+use crate::plan::Scope;
 
 /// Bytes of one line that are shown.
 const MAX_LINE: usize = 4 << 10;

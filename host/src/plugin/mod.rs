@@ -27,13 +27,13 @@ mod wasi;
 
 pub use artefact::{Digest, Version};
 pub use call::Call;
-pub use capsule::{Capsule, CapsuleFolder, Ending};
+pub use capsule::{Capsule, Ending};
 pub use code::{CodeFolder, Source};
 pub use compiler::Compiler;
 pub use counts::Counts;
 pub use engine::Engine;
 pub use failure::Failure;
-pub use instance::{Emitted, EmittedHeader, Instance, Scope};
+pub use instance::{Emitted, EmittedHeader, Instance};
 pub use limits::{Refusals, Soft};
 pub use outline::Outline;
 pub use refused::Refused;

@@ -22,7 +22,7 @@
 //! **No partition of two minds.** An owner takes requests only once it has read
 //! what anyone wrote before it became the owner, the marks of the one before it
 //! included. What a redrive did to the state is told apart from what stood before
-//! by the count of redriven letters in the committed [position](crate::task::Position).
+//! by the count of redriven letters in the committed [position](crate::position::Position).
 //!
 //! **Memory is bounded.** A host knows where each request stands in the redrive topic.
 //! It holds 16 MiB of letters, and reads others again when their turn comes.
@@ -46,8 +46,3 @@ pub use letter::{Failed, Letter, OWN_KEY, is_ours};
 pub use request::{Done, Entry, Key, Request, headers};
 pub use requests::Requests;
 pub use truncated::{TRUNCATED, Truncated};
-
-/// The redrive topic of a pipeline.
-pub fn topic(app: &str, pipeline: &str) -> String {
-    format!("{app}-{pipeline}-redrive")
-}

@@ -15,6 +15,7 @@ use super::parked::Quarantine;
 use super::stamp::Ground;
 use super::store::{Entry, Origin, Page, StateError, StateStore};
 use super::timers::{Timers, is_reserved};
+use crate::plan::CacheLimits;
 
 /// Keys are 1 to this many bytes of UTF-8.
 const MAX_KEY: usize = 512;
@@ -23,18 +24,6 @@ const MAX_SCAN_ENTRIES: usize = 1_000;
 /// … and ends after the entry that brings it to this many bytes, so that a host
 /// call stays short. A plugin that pages until an empty list sees every entry.
 const MAX_SCAN_BYTES: usize = 1 << 20;
-
-/// Bounds of one cache.
-#[derive(Clone, Copy, Debug)]
-pub struct CacheLimits {
-    /// Bytes of all keys and values, but of what is parked.
-    pub bytes: u64,
-    /// Bytes of one value.
-    pub value: u64,
-    /// Bytes that the writes of one call may make the host keep: what stood there
-    /// before, and what stands there now.
-    pub call: u64,
-}
 
 /// Why a write was refused; all but the last two are the cases of `cache.error` in the WIT.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,4 +24,4 @@ pub use error::{ChangelogError, ReplayError};
 pub use reader::{Reader, reading};
 pub use replay::{Progress, Replay, Replayed, read_record, tombstones_may_be_gone};
 pub use tail::{Bounds, Tail};
-pub use topics::{check_names, name};
+pub use topics::check_names;

@@ -7,7 +7,8 @@ mod parked;
 mod scans;
 mod timers;
 
-use super::{Cache, CacheLimits, MemoryStore, Page, StateError, StateStore};
+use super::{Cache, MemoryStore, Page, StateError, StateStore};
+use crate::plan::CacheLimits;
 
 pub use entries::*;
 pub use intervals::*;

@@ -34,7 +34,8 @@ pub use store::{DiskStore, Standing};
 
 use self::home::Home;
 use self::place::Place;
-use super::store::{StateError, StoreId};
+use super::store::StateError;
+use crate::plan::StoreId;
 
 /// Bytes of a store's log from which it is spilled: few, so that reading it
 /// again after a crash is short.

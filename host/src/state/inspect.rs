@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::StateError;
 use super::changelog::{Bounds, Tail};
 use super::open::{OpenError, Opener};
 use super::survey::{Local, Place, Survey};
-use super::{StateError, StoreId};
 use crate::config::Backend;
+use crate::plan::StagePlan;
+use crate::plan::StoreId;
 use crate::record::TopicPartition;
-use crate::task::StagePlan;
 
 impl Opener {
     /// The source partition as the brokers have it, whose group is at `next`.

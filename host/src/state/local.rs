@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::open::{DISK_FOLDER, OpenError};
-use super::{Checkpoint, Disk, DiskStore, Held, Mismatch, Standing, StateError, StoreId};
-use crate::task::StagePlan;
+use super::{Checkpoint, Disk, DiskStore, Held, Mismatch, Standing, StateError};
+use crate::plan::StagePlan;
+use crate::plan::StoreId;
 
 /// How a local store stands to the group's offsets.
 pub(super) enum Found {

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::StoreId;
 use crate::config::OnMismatch;
+use crate::plan::StoreId;
 
 /// What becomes of state that does not belong to the group's offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

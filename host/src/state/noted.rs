@@ -1,8 +1,8 @@
 //! What a committed offset's metadata tells of state: whose commit it was, which
 //! stages had stamped their state by then, and what someone has ordered.
 
-use super::position;
-use crate::state::Decision;
+use super::Decision;
+use crate::position;
 
 /// What begins the word that names the stages whose state has stamps.
 const STAGES: &str = "s=";
@@ -57,11 +57,6 @@ pub fn ordered(metadata: &str, decision: Option<Decision>) -> String {
     position::marked(kept.chain(order.as_deref()))
 }
 
-/// A short name for metadata: eight hexadecimal digits.
-pub fn tag(parts: &[&str]) -> String {
-    format!("{:08x}", xxhash_rust::xxh3::xxh3_64(parts.join("\0").as_bytes()) >> 32)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,11 +85,5 @@ mod tests {
         assert_eq!(Noted::of(&ordered).order, Some(Decision::Reset));
         assert_eq!(super::ordered(was, None), "gregor1 timers=3 v=p:x s=a by=h");
         assert_eq!(super::ordered("", Some(Decision::Keep)), "gregor1 state=keep");
-    }
-
-    #[test]
-    fn a_tag_is_the_same_in_every_version() {
-        assert_eq!(tag(&["main", "last"]).len(), 8);
-        assert_ne!(tag(&["a", "bc"]), tag(&["ab", "c"]));
     }
 }

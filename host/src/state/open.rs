@@ -11,13 +11,14 @@ use rdkafka::ClientConfig;
 use super::changelog::{Changelog, Progress, Reader, Replay, ReplayError};
 use super::local::{Found, anew, grown, open_disk, settle_partitions, stand};
 use super::stamp::{Ground, STAMP};
-use super::{Cache, Checkpoint, Held, MemoryStore, StateError, StateStore, StoreId};
+use super::{Cache, Checkpoint, Held, MemoryStore, StateError, StateStore};
 use super::{Disk, DiskStore, Redis, Standby, Survey};
 use crate::clock::wall_ms;
 use crate::config::{Backend, Config};
 use crate::kafka;
 use crate::kafka::topics::Topics;
-use crate::task::{Plan, StagePlan};
+use crate::plan::StoreId;
+use crate::plan::{Plan, StagePlan};
 
 /// Where a host keeps the folder of its disk stores, below `host.data-dir`.
 pub const DISK_FOLDER: &str = "state";

@@ -54,9 +54,10 @@ use self::link::Link;
 use self::script::{DISCARD, PROMOTE, STAGE};
 use super::memory::MemoryStore;
 use super::stamp::Stamp;
-use super::store::{Checkpoint, Commit, Entry, Key, Page, StateError, StateStore, StoreId};
+use super::store::{Checkpoint, Commit, Entry, Key, Page, StateError, StateStore};
 use crate::config;
 use crate::files::foreign;
+use crate::plan::StoreId;
 
 /// One part of a commit, in changes and in bytes: a few milliseconds of Redis' time.
 const PART_CHANGES: usize = 1_000;

@@ -14,7 +14,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::store::{Entry, Origin};
-use crate::task::Position;
+use crate::position::Position;
 
 /// Under which a store's stamp stands.
 pub const STAMP: &str = "\u{10FFFF}s";

@@ -24,12 +24,14 @@ use self::tail::{Followed, Tail};
 use super::changelog::reading;
 use super::local::{self, Found};
 use super::open::Stores;
-use super::{Checkpoint, MemoryStore, OpenError, StateStore, StoreId};
+use super::{Checkpoint, MemoryStore, OpenError, StateStore};
 use crate::config::Backend;
 use crate::kafka::{self, Quiet};
+use crate::plan::StoreId;
+use crate::plan::{Plan, StagePlan};
+use crate::position::Position;
 use crate::record::TopicPartition;
 use crate::repeated::Repeated;
-use crate::task::{Plan, Position, StagePlan};
 
 /// One question to the brokers: a take-over waits behind it.
 const ASK: Duration = Duration::from_secs(1);
@@ -377,5 +379,5 @@ fn committed(
 ) -> Result<HashMap<TopicPartition, Position>, KafkaError> {
     let sources: HashSet<_> = tails.iter().map(|tail| tail.of.source.clone()).collect();
     let committed = kafka::committed(client, sources, ASK)?;
-    Ok(committed.into_iter().map(|(id, group)| (id, group.position)).collect())
+    Ok(committed.into_iter().map(|(id, group)| (id, Position::committed(group.next, &group.metadata))).collect())
 }

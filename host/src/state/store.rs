@@ -1,7 +1,5 @@
 //! What every backend of the cache offers.
 
-use std::fmt;
-
 use smol_str::SmolStr;
 
 /// An entry's key. A short one, as most are, lies in the map itself: a look-up
@@ -103,20 +101,6 @@ pub struct Checkpoint {
     pub changelog: i64,
     /// When the store was last written, in milliseconds since the Unix epoch.
     pub at: u64,
-}
-
-/// Names one store: the state of one stage for one partition of its pipeline's source.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StoreId {
-    pub pipeline: String,
-    pub stage: String,
-    pub partition: i32,
-}
-
-impl fmt::Display for StoreId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.pipeline, self.stage, self.partition)
-    }
 }
 
 /// Why a store cannot serve.

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use super::changelog::{Bounds, Tail};
 use super::stamp::{Ground, Log, Point, Stamp};
-use super::{At, Checkpoint, How, Mismatch, RedisStood, StoreId};
-use crate::task::{Noted, Position, StagePlan};
+use super::{At, Checkpoint, How, Mismatch, RedisStood};
+use crate::plan::StagePlan;
+use crate::plan::StoreId;
+use crate::position::Position;
+use crate::state::Noted;
 
 /// Where the group is on a source partition, as the state is to be.
 #[derive(Clone, Debug)]

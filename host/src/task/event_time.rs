@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::pipeline::Pipeline;
-use super::plan::Plan;
 use crate::config::FutureRecords;
+use crate::plan::Plan;
 use crate::plugin::Failure;
 use crate::record::Record;
 

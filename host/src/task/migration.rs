@@ -3,10 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::order::{Ran, Recorded, Standings};
-use super::{Position, Task};
+use super::order::{Ran, Recorded};
+use super::{Task, Versions};
 use crate::clock::Now;
+use crate::kafka::GroupOffset;
 use crate::plugin::{Engine, Failure};
+use crate::position::Position;
 use crate::record::Record;
 use crate::state::StateError;
 
@@ -46,25 +48,25 @@ pub struct Refusal {
 
 impl Task {
     /// The task as it goes on after the versions that the group has recorded.
-    pub fn after(mut self, recorded: Recorded, standings: &Standings) -> Task {
+    pub fn after(mut self, recorded: Recorded, versions: &Versions) -> Task {
         self.succession.committed = recorded.clone();
-        self.take_standings(standings);
+        self.take_standings(versions);
         self.succeed(&recorded);
         self
     }
 
     /// To be called when a version in force, or its standing, has changed.
-    pub fn version_changed(&mut self, standings: &Standings) {
-        self.take_standings(standings);
+    pub fn version_changed(&mut self, versions: &Versions) {
+        self.take_standings(versions);
         let state_of = self.succession.next.clone();
         self.succeed(&state_of);
     }
 
-    fn take_standings(&mut self, standings: &Standings) {
+    fn take_standings(&mut self, versions: &Versions) {
         let mut running = Recorded::default();
         for stage in self.stages() {
             let plugin = &stage.plan.scope.plugin;
-            let returns = standings.get(plugin).map_or(0, |standing| standing.returns);
+            let returns = versions.get(plugin).map_or(0, |in_force| in_force.standing.returns);
             running.set(plugin, Ran { digest: stage.version.digest(), returns });
         }
         self.succession.running = running;
@@ -97,8 +99,9 @@ impl Task {
 
     /// Whether what the group has committed is what this task's next commit
     /// was to be.
-    pub fn stands_at(&self, position: Position, recorded: &Recorded) -> bool {
-        position == self.position && *recorded == self.succession.next
+    pub fn stands_at(&self, group: &GroupOffset) -> bool {
+        Position::committed(group.next, &group.metadata) == self.position
+            && Recorded::committed(&group.metadata) == self.succession.next
     }
 
     /// The versions whose state the next commit will have.

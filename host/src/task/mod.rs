@@ -4,12 +4,9 @@ mod entries;
 mod event_time;
 mod letter;
 mod migration;
-mod noted;
 mod order;
 mod outputs;
 mod pipeline;
-mod plan;
-mod position;
 mod progress;
 mod provenance;
 mod quarantine;
@@ -18,7 +15,6 @@ mod refusals;
 mod rollback;
 mod stage;
 mod stamps;
-mod tally;
 mod timers;
 mod trouble;
 mod unit;
@@ -35,18 +31,16 @@ use redriving::Redriving;
 use stage::Stage;
 use stamps::Stamps;
 
-pub use noted::{Noted, ordered};
-pub use order::{Ran, Recorded, Standing, Standings};
-pub use plan::{Plan, StagePlan};
-pub use position::Position;
+pub use order::{Ran, Recorded, Standing};
 pub use progress::Progress;
 pub use refusals::Refusal;
-pub use tally::{BUCKETS, CallTimes, Tally};
 pub use trouble::Trouble;
-pub use view::{PartitionEnd, PartitionState, StageView, View};
 
 use crate::kafka::topics::Topics;
+use crate::observe::Tally;
+use crate::plan::{Plan, StagePlan};
 use crate::plugin::{Engine, Failure, Version};
+use crate::position::Position;
 use crate::record::TopicPartition;
 use crate::state::{Cache, Entry, Found, Lookup, StateError};
 
@@ -60,8 +54,23 @@ pub struct Context {
     pub exactly_once: bool,
 }
 
-/// Versions in force, by plugin.
-pub type Versions = HashMap<String, Arc<Version>>;
+/// A plugin's version in force.
+#[derive(Clone)]
+pub struct InForce {
+    pub version: Arc<Version>,
+    /// What the host knows of the versions before it.
+    pub standing: Arc<Standing>,
+}
+
+/// What is in force, by plugin.
+pub type Versions = HashMap<String, InForce>;
+
+impl InForce {
+    /// A version that no other came before.
+    pub fn first(version: Arc<Version>) -> InForce {
+        InForce { version, standing: Arc::default() }
+    }
+}
 
 pub struct Task {
     pub id: TopicPartition,
@@ -136,11 +145,9 @@ impl Task {
             .zip(caches)
             .map(|(plan, caches)| {
                 // Every plugin that a stage names was loaded before the first task.
-                let staged = plan
-                    .stages
-                    .iter()
-                    .zip(caches)
-                    .map(|(stage, cache)| Stage::new(stage.clone(), versions[&stage.scope.plugin].clone(), cache));
+                let staged = plan.stages.iter().zip(caches).map(|(stage, cache)| {
+                    Stage::new(stage.clone(), versions[&stage.scope.plugin].version.clone(), cache)
+                });
                 Pipeline::new(plan.clone(), staged.collect())
             })
             .collect();

@@ -2,11 +2,10 @@
 //! says which versions its records went through last; each host knows which
 //! came before its own. What it does not know of, it does not take for older.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
 
-use super::position;
 use crate::plugin::Digest;
+use crate::position;
 
 /// What begins the word of the metadata that names versions.
 const VERSIONS: &str = "v=";
@@ -92,9 +91,6 @@ pub struct Standing {
     pub returns: u64,
     pub before: HashSet<Digest>,
 }
-
-/// By plugin.
-pub type Standings = HashMap<String, Arc<Standing>>;
 
 impl Standing {
     /// Whether the host's version `running` may go on where `recorded` was.

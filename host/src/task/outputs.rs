@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::plan::{Plan, StagePlan};
 use crate::kafka::topics::{Topic, Topics};
 use crate::origin::Origin;
+use crate::plan::{Plan, StagePlan};
 use crate::plugin::{Emitted, Failure};
 use crate::record::{Header, Output, Record};
 

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use super::pipeline::{Settled, Tried};
-use super::position::Begun;
 use super::timers;
 use super::unit::Unit;
 use super::{Context, Task};
 use crate::clock::Now;
 use crate::plugin::Failure;
+use crate::position::Begun;
 use crate::record::{Output, OwnedRecord, Record};
 use crate::state::Timer;
 

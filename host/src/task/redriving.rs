@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::pipeline::{Settled, Tried};
 use super::unit::{Place, Unit};
-use super::{Context, Plan, Progress, Task};
+use super::{Context, Progress, Task};
 use crate::clock::Now;
 use crate::origin::Origin;
+use crate::plan::Plan;
 use crate::record::Output;
 use crate::redrive::{Done, Request, Requests};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::plan::StagePlan;
-use super::tally::Tally;
 use crate::clock::Now;
 use crate::config::Isolation;
+use crate::observe::Tally;
+use crate::plan::StagePlan;
 use crate::plugin::{Call, Capsule, Counts, Digest, Emitted, Engine, Failure, Instance, Soft, Version};
 use crate::record::Record;
 use crate::state::{Cache, Domain, StateError, Timer};

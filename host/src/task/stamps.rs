@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Noted, Plan, Position, Recorded, StagePlan, Task};
+use super::{Recorded, Task};
+use crate::plan::{Plan, StagePlan};
+use crate::position::Position;
+use crate::state::Noted;
 use crate::state::{Ground, Point, StateError};
 
 /// What a task tells of its state with each commit.

@@ -15,13 +15,17 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::Worker;
 use super::opening::Opened;
 use super::restore::{Restoring, Unopened, Unsure};
+use crate::commit::WorkerError;
 use crate::config::Start;
-use crate::error::WorkerError;
 use crate::kafka::{GroupOffset, Rebalance, committed};
 
+use crate::observe::{PartitionState, View};
+use crate::plan::StagePlan;
+use crate::position::Position;
 use crate::record::TopicPartition;
 use crate::state::Cache;
-use crate::task::{Noted, PartitionState, Position, Recorded, StagePlan, Task, View};
+use crate::state::Noted;
+use crate::task::{Recorded, Task};
 
 /// How long one question to the brokers may hold the worker.
 const ASK: Duration = Duration::from_secs(5);
@@ -56,7 +60,7 @@ impl Worker {
             let known = self.context.topics.get(element.topic()).map_or(i32::MAX, |topic| topic.partitions);
             let keeps_state = |stage: &Arc<StagePlan>| {
                 stage.is_durable()
-                    || self.versions.get(&stage.scope.plugin).is_some_and(|version| version.keeps_state())
+                    || self.versions.get(&stage.scope.plugin).is_some_and(|in_force| in_force.version.keeps_state())
             };
             let stateful =
                 self.plans.iter().find(|plan| *plan.source == *element.topic() && plan.stages.iter().any(keeps_state));
@@ -138,7 +142,7 @@ impl Worker {
         let task = |caches| {
             let id = restoring.id.clone();
             Task::new(id, &self.plans, &self.versions, restoring.position, restoring.pinned, caches)
-                .after(restoring.recorded.clone(), &self.standings)
+                .after(restoring.recorded.clone(), &self.versions)
         };
         if let Some(carried) = self.shared.shelf.take(&restoring.id)
             && let Some(task) = carried.revive(restoring.position, task)
@@ -192,7 +196,7 @@ impl Worker {
             let Restoring { id, pinned, .. } = restored;
             let Opened { caches, position, recorded, decided } = opened;
             let mut task =
-                Task::new(id, &self.plans, &self.versions, position, pinned, caches).after(recorded, &self.standings);
+                Task::new(id, &self.plans, &self.versions, position, pinned, caches).after(recorded, &self.versions);
             match decided {
                 Some(decided) => task = task.decided(decided.position),
                 None => self.pin(&mut task),
@@ -250,7 +254,7 @@ impl Worker {
             }
         };
         for Unsure { restoring, problem } in std::mem::take(&mut self.unsure) {
-            let now = committed.get(&restoring.id).cloned();
+            let now = committed.get(&restoring.id).map(|now| Restoring::committed(restoring.id.clone(), now.clone()));
             let is_past = now.as_ref().is_some_and(|now| now.position != restoring.position);
             match problem {
                 Some(Unopened::Impossible(problem)) if !is_past => {
@@ -267,7 +271,7 @@ impl Worker {
             }
             let Restoring { id, position, pinned, recorded, noted, decision, .. } = restoring;
             let restoring = match now {
-                Some(now) => Restoring { decision, ..Restoring::committed(id, now) },
+                Some(now) => Restoring { decision, ..now },
                 None => Restoring { pinned, recorded, noted, decision, ..Restoring::new(id, position) },
             };
             if self.must_wait(&restoring) {
@@ -305,8 +309,8 @@ impl Worker {
                 free.insert(committed(&self.member, all, ASK)?)
             }
         };
-        let came_later =
-            id.partition >= known || of_topic.values().any(|other| other.recorded.began_before(id.partition));
+        let came_later = id.partition >= known
+            || of_topic.values().any(|other| Recorded::committed(&other.metadata).began_before(id.partition));
         Ok((if came_later { low } else { high }, Recorded::begun_of(known.max(id.partition + 1))))
     }
 

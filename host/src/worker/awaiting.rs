@@ -6,10 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Worker;
 use super::restore::Restoring;
+use crate::commit::WorkerError;
 use crate::config::UnknownVersions;
-use crate::error::WorkerError;
+use crate::observe::{PartitionState, View};
 use crate::record::TopicPartition;
-use crate::task::{PartitionState, Ran, View};
+use crate::task::Ran;
 
 /// Versions that partitions of this host were found to wait for, by plugin:
 /// what someone deploys here on purpose from then on is newer.
@@ -44,10 +45,7 @@ impl Worker {
         plans.flat_map(|plan| &plan.stages).find_map(|stage| {
             let plugin = stage.scope.plugin.as_str();
             let (recorded, running) = (restoring.recorded.of(plugin)?, self.versions.get(plugin)?);
-            let follows = match self.standings.get(plugin) {
-                Some(standing) => standing.follows(running.digest(), recorded),
-                None => recorded.digest == running.digest(),
-            };
+            let follows = running.standing.follows(running.version.digest(), recorded);
             (!follows).then_some((plugin, recorded))
         })
     }
@@ -55,7 +53,7 @@ impl Worker {
     /// Whether the partition waits for a version, from now on or still; told once.
     pub(super) fn must_wait(&self, restoring: &Restoring) -> bool {
         let Some((plugin, ran)) = self.awaits(restoring) else { return false };
-        let running = self.versions.get(plugin).map(|version| version.digest().short()).unwrap_or_default();
+        let running = self.versions.get(plugin).map(|running| running.version.digest().short()).unwrap_or_default();
         let (partition, digest) = (&restoring.id, ran.digest.short());
         if self.shared.unknown_versions == UnknownVersions::Serve {
             tracing::warn!(

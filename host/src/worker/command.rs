@@ -7,9 +7,8 @@ use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
 use super::{Pause, SetBack, Settle};
-use crate::plugin::Version;
 use crate::state::{Found, Lookup, StateError};
-use crate::task::Standing;
+use crate::task::InForce;
 
 pub enum Command {
     /// Replace the version of a plugin in every stage that runs it.
@@ -30,8 +29,7 @@ pub enum Command {
 
 /// A version that is to take over, and what it comes after.
 pub struct Swap {
-    pub version: Arc<Version>,
-    pub standing: Arc<Standing>,
+    pub to: InForce,
     /// Where the version migrates state: all workers take over, or none.
     pub agreement: Option<Agreement>,
     pub answer: Sender<Swapped>,

@@ -12,10 +12,12 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::admin::Views;
+use crate::kafka::PartitionEnd;
 use crate::kafka::{locked, topic_id};
+use crate::observe::PartitionState;
+use crate::observe::Views;
+use crate::plan::Plan;
 use crate::record::TopicPartition;
-use crate::task::{PartitionEnd, PartitionState, Plan};
 
 /// How often the brokers are asked for ends …
 const EVERY: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{POLL, Worker};
 use crate::commit::Committed;
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 
 /// How long a worker that leaves waits for a rebalance: other members hear of it with
 /// their next heartbeat, within 500 ms. All of the host's end has 10 s by default.

@@ -10,13 +10,15 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::Worker;
 use super::opening::Decided;
 use super::restore::Restoring;
+use crate::commit::WorkerError;
 use crate::config::Backend;
-use crate::deploy::{Settled, Who};
-use crate::error::WorkerError;
+use crate::observe::{PartitionState, View};
+use crate::observe::{Settled, Who};
+use crate::plan::StagePlan;
 use crate::record::TopicPartition;
 use crate::repeated::Repeated;
 use crate::state::{Decision, Held, StateError};
-use crate::task::{PartitionState, StagePlan, Task, View};
+use crate::task::Task;
 
 /// By store.
 static LOST_CHANGELOG: Repeated<String> = Repeated::new();

@@ -42,12 +42,13 @@ pub use watermark::{SetBack, SetBackTo};
 
 use crate::clock::Now;
 use crate::clock::{Clock, wall_ms};
+use crate::commit::WorkerError;
 use crate::commit::{Committed, Committer, Parties};
-use crate::error::WorkerError;
 use crate::kafka::{Fetched, Member, Sender};
+use crate::plan::Plan;
 use crate::record::{Output, Record, TopicPartition};
 use crate::state::Stores;
-use crate::task::{Context, Plan, Progress, Standings, Task, Versions};
+use crate::task::{Context, Progress, Task, Versions};
 use mismatch::Mismatched;
 use restore::{Restorer, Restoring, Unsure};
 use trouble::Other;
@@ -68,7 +69,6 @@ pub struct Worker {
     commands: Receiver<Command>,
     plans: Arc<[Arc<Plan>]>,
     versions: Versions,
-    standings: Standings,
     context: Context,
     shared: Arc<Shared>,
     committer: Committer,
@@ -121,7 +121,6 @@ pub struct Parts {
     pub commands: Receiver<Command>,
     pub plans: Arc<[Arc<Plan>]>,
     pub versions: Versions,
-    pub standings: Standings,
     pub context: Context,
     pub shared: Arc<Shared>,
     pub stores: Arc<Stores>,
@@ -138,8 +137,7 @@ impl Worker {
     /// # Errors
     /// When there is no thread left for its restorer.
     pub fn new(parts: Parts) -> std::io::Result<Worker> {
-        let Parts { index, member, sender, commands, plans, versions, standings, context, shared, stores, committer } =
-            parts;
+        let Parts { index, member, sender, commands, plans, versions, context, shared, stores, committer } = parts;
         let restorer = Restorer::start(index, stores.clone(), shared.standby.clone(), plans.clone())?;
         Ok(Worker {
             index,
@@ -149,7 +147,6 @@ impl Worker {
             commands,
             plans,
             versions,
-            standings,
             context,
             shared,
             committer,

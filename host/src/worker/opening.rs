@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use super::restore::Restoring;
+use crate::plan::StoreId;
+use crate::plan::{Plan, StagePlan};
+use crate::position::Position;
 use crate::state::{
-    At, Cache, Decision, Ground, Held, How, Mismatch, OpenError, Opener, Stamp, StoreId, Survey, Verdict, Whereabouts,
-    adopted,
+    At, Cache, Decision, Ground, Held, How, Mismatch, OpenError, Opener, Stamp, Survey, Verdict, Whereabouts, adopted,
 };
-use crate::task::{Plan, Position, Recorded, StagePlan};
+use crate::task::Recorded;
 
 /// A partition's state.
 pub struct Opened {

@@ -9,7 +9,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Worker;
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 use crate::record::TopicPartition;
 
 /// Pauses or resumes partitions of a topic, owned by this worker or not: they

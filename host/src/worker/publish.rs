@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 
 use super::{Shared, Worker};
-use crate::task::PartitionState;
+use crate::observe::PartitionState;
 
 impl Worker {
     pub(super) fn publish(&mut self) {

@@ -6,7 +6,7 @@ use rdkafka::producer::Producer;
 
 use super::Worker;
 use crate::clock::Now;
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 use crate::kafka::flush;
 use crate::task::{Progress, Task};
 

@@ -9,12 +9,15 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::opening::{Opened, open_all};
-use crate::deploy::Who;
 use crate::kafka::GroupOffset;
+use crate::observe::Who;
+use crate::plan::Plan;
+use crate::position::Position;
 use crate::record::TopicPartition;
+use crate::state::Noted;
 use crate::state::changelog::Progress;
 use crate::state::{Decision, Held, OpenError, Opener, Standby, Stores};
-use crate::task::{Noted, Plan, Position, Recorded};
+use crate::task::Recorded;
 
 /// Between two tries of something that did not answer.
 const BACKOFF: Duration = Duration::from_secs(1);
@@ -41,7 +44,8 @@ pub struct Restoring {
 impl Restoring {
     /// A partition that the group has committed.
     pub fn committed(id: TopicPartition, group: GroupOffset) -> Restoring {
-        let GroupOffset { position, recorded, noted } = group;
+        let (position, metadata) = (Position::committed(group.next, &group.metadata), &group.metadata);
+        let (recorded, noted) = (Recorded::committed(metadata), Noted::of(metadata));
         Restoring { pinned: true, recorded, noted, ..Restoring::new(id, position) }
     }
 

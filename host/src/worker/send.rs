@@ -8,7 +8,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 
 use super::Worker;
 use crate::clock::wall_ms;
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 use crate::kafka::{Sender, Sent, flush, offer};
 use crate::plugin::Failure;
 use crate::record::Output;

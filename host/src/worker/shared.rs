@@ -7,10 +7,10 @@ use hashbrown::HashMap;
 use serde::Serialize;
 
 use super::{Awaited, Ends, Instances, Shelf};
-use crate::admin::{Health, Metrics, Views};
 use crate::config::UnknownVersions;
-use crate::deploy::Audit;
 use crate::kafka::topics::Facts;
+use crate::observe::Audit;
+use crate::observe::{Health, Metrics, Views};
 use crate::record::TopicPartition;
 use crate::redrive::Requests;
 use crate::state::Standby;

@@ -1,6 +1,5 @@
 //! Commands, between two records: above all versions that take over from others.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -8,10 +7,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::{Agreement, Command, Flow, Swap, Swapped, Worker};
 use crate::clock::Now;
 use crate::clock::wall_ms;
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 use crate::plugin::Version;
 use crate::record::TopicPartition;
-use crate::task::Standing;
+use crate::task::InForce;
 
 /// How often a worker that waits for the others says that it lives.
 const BEAT: Duration = Duration::from_secs(1);
@@ -29,7 +28,7 @@ impl Worker {
                     // Nobody waits any more for an answer that comes late.
                     let _ = answer.send(found);
                 }
-                Command::Swap(Swap { version, standing, agreement, answer }) => {
+                Command::Swap(Swap { to, agreement, answer }) => {
                     // No transaction has outputs of two versions; a migration is
                     // to go back to what is committed.
                     if self.committer.is_begun() || agreement.is_some() {
@@ -40,8 +39,8 @@ impl Worker {
                     let unmigrated = self.tasks.values().filter(|task| task.is_unmigrated());
                     let stuck: Vec<_> = unmigrated.map(|task| task.id.clone()).collect();
                     let swapped = match agreement {
-                        None => self.swap(&version, &standing),
-                        Some(agreement) => self.swap_and_migrate(&version, &standing, agreement)?,
+                        None => self.swap(&to),
+                        Some(agreement) => self.swap_and_migrate(&to, agreement)?,
                     };
                     // Nobody waits for it any more when the deployment was given up.
                     let _ = answer.send(swapped);
@@ -53,18 +52,18 @@ impl Worker {
         Ok(Flow::Continue)
     }
 
-    fn swap(&mut self, version: &Arc<Version>, standing: &Arc<Standing>) -> Swapped {
+    fn swap(&mut self, to: &InForce) -> Swapped {
         let started = Instant::now();
-        let refused = self.instate(version, standing, started).err();
+        let refused = self.instate(to, started).err();
         Swapped { worker: self.index, pause: started.elapsed(), refused }
     }
 
     /// All tasks of this worker, or none; why none.
-    fn instate(&mut self, version: &Arc<Version>, standing: &Arc<Standing>, now: Instant) -> Result<(), String> {
+    fn instate(&mut self, to: &InForce, now: Instant) -> Result<(), String> {
         let mut swapped = Vec::new();
         let mut refused = None;
         for task in self.tasks.values_mut() {
-            match task.swap(&self.context.engine, version, now) {
+            match task.swap(&self.context.engine, &to.version, now) {
                 Ok(()) => swapped.push(task),
                 Err(failure) => {
                     refused = Some(failure.to_string());
@@ -72,16 +71,15 @@ impl Worker {
                 }
             }
         }
-        let plugin = version.plugin();
+        let plugin = to.version.plugin();
         let Some(refused) = refused else {
-            self.versions.insert(plugin.to_owned(), version.clone());
-            self.standings.insert(plugin.to_owned(), standing.clone());
-            self.tasks.values_mut().for_each(|task| task.version_changed(&self.standings));
+            self.versions.insert(plugin.to_owned(), to.clone());
+            self.tasks.values_mut().for_each(|task| task.version_changed(&self.versions));
             return Ok(());
         };
         if let Some(old) = self.versions.get(plugin) {
             for task in swapped {
-                if let Err(failure) = task.swap(&self.context.engine, old, now) {
+                if let Err(failure) = task.swap(&self.context.engine, &old.version, now) {
                     tracing::error!(plugin, %failure, "the old version cannot be instantiated either");
                 }
             }
@@ -92,18 +90,14 @@ impl Worker {
     /// Takes over with the state of this worker's partitions, once those of all
     /// workers can; else version and state are those of before. No record is
     /// processed and no partition comes or goes meanwhile.
-    fn swap_and_migrate(
-        &mut self,
-        version: &Arc<Version>,
-        standing: &Arc<Standing>,
-        Agreement { ready, go }: Agreement,
-    ) -> Result<Swapped, WorkerError> {
+    fn swap_and_migrate(&mut self, to: &InForce, Agreement { ready, go }: Agreement) -> Result<Swapped, WorkerError> {
         let now = self.clock.tick();
         let started = now.instant;
-        let before = (self.versions.get(version.plugin()).cloned(), self.standings.get(version.plugin()).cloned());
+        let version = &to.version;
+        let before = self.versions.get(version.plugin()).cloned();
         let mut refused = match self.halted {
             true => Some("the brokers or the state store do not answer: deploy it again once they do".to_owned()),
-            false => self.instate(version, standing, started).err(),
+            false => self.instate(to, started).err(),
         };
         let instated = refused.is_none();
         if instated {
@@ -121,10 +115,14 @@ impl Worker {
                 self.tasks.values_mut().for_each(|task| task.undo_migration());
                 refused = Some("another worker could not migrate the state".to_owned());
             }
-            if let (Some(old), Some(standing)) = before
-                && let Err(failure) = self.instate(&old, &standing, started)
+            if let Some(old) = before
+                && let Err(failure) = self.instate(&old, started)
             {
-                tracing::error!(plugin = old.plugin(), failure, "the old version cannot be instantiated either");
+                tracing::error!(
+                    plugin = old.version.plugin(),
+                    failure,
+                    "the old version cannot be instantiated either"
+                );
             }
         }
         Ok(Swapped { worker: self.index, pause: started.elapsed(), refused })

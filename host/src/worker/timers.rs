@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Worker;
 use crate::clock::Now;
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 use crate::task::Progress;
 
 /// How often they are looked for: a busy worker passes here with each record.

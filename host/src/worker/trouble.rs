@@ -9,7 +9,7 @@ use rdkafka::message::Message;
 
 use super::{POLL, Worker};
 use crate::clock::Now;
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 use crate::record::TopicPartition;
 use crate::repeated::Repeated;
 use crate::state::StateError;

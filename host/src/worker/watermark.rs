@@ -6,7 +6,7 @@ use crossbeam_channel::Sender;
 
 use super::Worker;
 use crate::commit::Committed;
-use crate::error::WorkerError;
+use crate::commit::WorkerError;
 
 /// Sets event time of a pipeline's partitions back, as far as this worker owns them.
 pub struct SetBack {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gregor::config::{Isolation, Limits};
-use gregor::plugin::{Emitted, Engine, Failure, Instance, Refusals, Scope, Soft, Version};
+use gregor::plan::{CacheLimits, Scope};
+use gregor::plugin::{Emitted, Engine, Failure, Instance, Refusals, Soft, Version};
 use gregor::record::Record;
-use gregor::state::{Cache, CacheLimits, MemoryStore};
+use gregor::state::{Cache, MemoryStore};
 
 use crate::support::{Settings, component, plugin};
 

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use gregor::clock::Now;
 use gregor::config::Config;
 use gregor::kafka::topics::Topic;
+use gregor::plan::{Plan, StagePlan};
 use gregor::plugin::{Engine, Version};
+use gregor::position::Position;
 use gregor::record::{Header, Output, Record, TopicPartition};
 use gregor::redrive::{Key, Letter, Request};
 use gregor::state::{Cache, MemoryStore, StateError};
-use gregor::task::{Context, Plan, Position, Progress, StagePlan, Task, Versions};
+use gregor::task::{Context, InForce, Progress, Task, Versions};
 
 use crate::support::extra::revised;
 use crate::support::plugin;
@@ -58,7 +60,7 @@ impl Stand {
         let engine = Engine::new(8, MEMORY).expect("an engine");
         let version = |(name, component): &(&str, &str)| {
             let version = Version::compile(&engine, name, &plugin(component), MEMORY).expect("a version");
-            ((*name).to_owned(), Arc::new(version))
+            ((*name).to_owned(), InForce::first(Arc::new(version)))
         };
         let versions: Versions = components.iter().map(version).collect();
         let named = ["sink", "dead"].map(|name| Topic::new(name, 1, 1 << 20));
@@ -91,7 +93,7 @@ impl Stand {
     fn swap(&mut self, name: &str, component: &[u8]) {
         let version = Version::compile(&self.context.engine, name, component, MEMORY).expect("a version");
         let version = Arc::new(version);
-        self.versions.insert(name.to_owned(), version.clone());
+        self.versions.insert(name.to_owned(), InForce::first(version.clone()));
         self.task.swap(&self.context.engine, &version, self.now.instant).expect("it starts");
     }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use gregor::config::{Isolation, Limits};
 use gregor::files::OwnedFolder;
+use gregor::plan::{CacheLimits, Scope};
 use gregor::plugin::compiler::Bounds;
-use gregor::plugin::{CodeFolder, Compiler, Digest, Emitted, Engine, Failure, Instance, Outline, Scope, Version};
+use gregor::plugin::{CodeFolder, Compiler, Digest, Emitted, Engine, Failure, Instance, Outline, Version};
 use gregor::record::Record;
-use gregor::state::{Cache, CacheLimits, MemoryStore};
+use gregor::state::{Cache, MemoryStore};
 
 use super::plugins::plugin;
 

@@ -6,13 +6,13 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::Status;
-use crate::admin::views::{Views, behind, sorted};
-use crate::clock::wall_ms;
 use crate::deploy::Kept;
-use crate::plugin::Version;
+use crate::deploy::PluginStatus;
+use crate::observe::View;
+use crate::observe::Views;
+use crate::observe::views::{behind, sorted};
+use crate::plan::StoreId;
 use crate::record::TopicPartition;
-use crate::state::StoreId;
-use crate::task::View;
 
 /// `/api/v1/status`: a host as a whole.
 #[derive(Serialize)]
@@ -86,34 +86,6 @@ pub fn partitions(views: &Views) -> Vec<Partition> {
         view,
     };
     sorted(views).into_iter().map(partition).collect()
-}
-
-/// An entry of `/api/v1/plugins`: the version of a plugin that is in force.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct PluginStatus {
-    pub plugin: String,
-    /// Of the version in force.
-    pub digest: String,
-    /// When it came into force, in milliseconds since the Unix epoch.
-    pub since: u64,
-    /// Why the last version offered was refused, if it was.
-    pub refused: Option<String>,
-    /// Those that were in force before and are kept, and the one that is.
-    #[serde(skip)]
-    pub versions: Vec<Kept>,
-}
-
-impl PluginStatus {
-    /// Of the version in force, the last of `versions`.
-    pub fn running(version: &Version, versions: Vec<Kept>) -> PluginStatus {
-        PluginStatus {
-            plugin: version.plugin().to_owned(),
-            digest: version.digest().to_string(),
-            since: versions.last().map_or_else(wall_ms, |kept| kept.since),
-            refused: None,
-            versions,
-        }
-    }
 }
 
 /// `/api/v1/plugins/{plugin}`: one plugin, and its versions, newest first.

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 
 use super::{Named, Status, refuse};
 use crate::admin::listener::Peer;
-use crate::deploy::{Flowing, Refusal, SetBack, Who};
+use crate::deploy::{Flowing, Refusal, SetBack};
+use crate::observe::Who;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -19,7 +19,8 @@ use tokio::time::timeout;
 
 use super::{Named, Status, documents, refuse};
 use crate::admin::listener::{Bounds, Peer};
-use crate::deploy::{Answer, Flows, Outcome, Refusal, Request, Who};
+use crate::deploy::{Answer, Flows, Outcome, Refusal, Request};
+use crate::observe::Who;
 use crate::plugin::Refused;
 
 /// When to ask again, in seconds, where uploads before this one take long.

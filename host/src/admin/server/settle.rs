@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 use super::flow::Which;
 use super::{Named, Status, refuse};
 use crate::admin::listener::Peer;
-use crate::deploy::{Decided, Refusal, Who};
+use crate::deploy::{Decided, Refusal};
+use crate::observe::Who;
 use crate::state::Decision;
 
 /// Answers once every worker opens the state of those that it holds.

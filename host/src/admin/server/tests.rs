@@ -115,7 +115,7 @@ fn partitions_are_listed_by_topic_and_number() {
 #[test]
 fn a_state_has_one_name_in_documents_and_metrics() {
     let served = Served::start(None);
-    for state in crate::task::PartitionState::ALL {
+    for state in crate::observe::PartitionState::ALL {
         served.status.views.iter_mut().for_each(|mut view| view.state = state);
         let listed = get(&served, "/api/v1/partitions").json();
         assert_eq!(listed[0]["state"], state.name());

@@ -19,6 +19,7 @@ use crate::cli::api::{CONFIGURATION, printable};
 use crate::cli::output;
 use crate::kafka::topics;
 use crate::kafka::{self, Quiet, Sender};
+use crate::plan::redrive_topic;
 use crate::redrive::{self, Key};
 
 /// Dead letters under way at once: every host holds them in memory.
@@ -83,7 +84,7 @@ pub fn run(args: &RedriveArgs) -> anyhow::Result<ExitCode> {
         println!("A dry run: nothing was done. Add --yes to do it.");
         return Ok(ExitCode::SUCCESS);
     }
-    let topic = redrive::topic(&chosen.config.app, &chosen.pipeline);
+    let topic = redrive_topic(&chosen.config.app, &chosen.pipeline);
     let largest = ensure(&chosen, &reader, &topic, partitions)?;
     let sender = sender(&chosen, largest)?;
     for found in &plan.letters {

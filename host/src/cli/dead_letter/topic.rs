@@ -8,10 +8,12 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::{Chosen, Place, REFUSED, Refusal};
 use crate::cli::brokers::{ASK, Brokers};
-use crate::error::HostError;
+use crate::host::HostError;
+use crate::kafka::BrokerError;
 use crate::kafka::{self, Arrival, Arrived, PartitionReader, Quiet};
+use crate::plan::redrive_topic;
 use crate::record::Header;
-use crate::redrive::{self, Entry, Key, Letter};
+use crate::redrive::{Entry, Key, Letter};
 
 /// The longest wait for records.
 const TURN: Duration = Duration::from_millis(100);
@@ -95,7 +97,7 @@ impl<'a> Reader<'a> {
                 .set("enable.auto.commit", "false")
                 .set("enable.auto.offset.store", "false")
                 .set("fetch.wait.max.ms", "50");
-            client.create_with_context(Quiet).map_err(HostError::Client)
+            client.create_with_context(Quiet).map_err(BrokerError::Client)
         };
         let brokers = Brokers::new(&chosen.config);
         let (committed, everything) = (made("read_committed")?, made("read_uncommitted")?);
@@ -116,7 +118,8 @@ impl<'a> Reader<'a> {
     /// When it does not exist, or no broker answers.
     pub fn existing(&self, role: &'static str, topic: &str) -> Result<i32, HostError> {
         let servers = self.chosen.config.kafka.bootstrap_servers().to_owned();
-        self.partitions(topic)?.ok_or(HostError::MissingTopic { role, topic: topic.to_owned(), servers })
+        self.partitions(topic)?
+            .ok_or_else(|| BrokerError::MissingTopic { role, topic: topic.to_owned(), servers }.into())
     }
 
     /// Gives `take` every record of a partition from `from` up to what stands
@@ -133,7 +136,8 @@ impl<'a> Reader<'a> {
         if next >= high {
             return Ok(());
         }
-        let mut reader = PartitionReader::start(&self.committed, topic, partition, next).map_err(HostError::Client)?;
+        let reader = PartitionReader::start(&self.committed, topic, partition, next);
+        let mut reader = reader.map_err(|error| HostError::from(BrokerError::Client(error)))?;
         let (mut heard, mut enough) = (Instant::now(), false);
         while next < high && !enough {
             // Serves the client's own lines and errors.
@@ -250,7 +254,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When the redrive topic cannot be read; there is none before the first redrive.
     pub fn known(&self) -> anyhow::Result<Known> {
-        let topic = redrive::topic(&self.chosen.config.app, &self.chosen.pipeline);
+        let topic = redrive_topic(&self.chosen.config.app, &self.chosen.pipeline);
         let mut known = Known::default();
         for partition in 0..self.partitions(&topic)?.unwrap_or(0) {
             self.read(&topic, partition, 0, |record| {

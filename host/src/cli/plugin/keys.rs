@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use wasmsign2::{KeyPair, PublicKey, SecretKey};
 
+use crate::config::public_key;
 use crate::deploy::signature::{self, Trusted};
 use crate::files::foreign;
 use crate::plugin::Outline;
@@ -93,7 +94,7 @@ pub fn sign(SignArgs { file, key, output }: &SignArgs) -> anyhow::Result<ExitCod
 
 pub fn verify(VerifyArgs { file, keys }: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let public = |path: &PathBuf| {
-        let key = signature::public_key(&String::from_utf8_lossy(&read(path)?));
+        let key = public_key(&String::from_utf8_lossy(&read(path)?));
         key.ok_or_else(|| anyhow!("{} is no public key in PEM, as `gregor plugin keygen` writes it", path.display()))
     };
     let keys = keys.iter().map(public).collect::<anyhow::Result<Vec<_>>>()?;

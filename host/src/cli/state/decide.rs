@@ -16,7 +16,7 @@ use crate::cli::ConfigArgs;
 use crate::cli::api::{Api, Failed, NOT_REACHABLE, printable};
 use crate::config::{Config, Pipeline};
 use crate::state::Decision;
-use crate::task::ordered;
+use crate::state::ordered;
 
 /// None of the partitions is held.
 const NONE: u8 = 1;

@@ -7,10 +7,12 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::{NO_STATE, Refusal};
 use crate::cli::brokers::{ASK, Brokers};
 use crate::config::{Config, Start};
-use crate::error::HostError;
+use crate::host::HostError;
+use crate::kafka::BrokerError;
 use crate::kafka::{self, Quiet};
+use crate::position::Position;
+use crate::state::Noted;
 use crate::state::{At, Local};
-use crate::task::{Noted, Position};
 
 pub struct Group<'a> {
     config: &'a Config,
@@ -64,7 +66,7 @@ impl Group<'_> {
         let mut client = kafka::base_config(config);
         // Waits for what a transaction has not decided yet.
         client.set("group.id", &config.app).set("isolation.level", "read_committed").set("enable.auto.commit", "false");
-        let asking = client.create_with_context(Quiet).map_err(HostError::Client)?;
+        let asking = client.create_with_context(Quiet).map_err(BrokerError::Client)?;
         Ok(Group { config, asking, brokers: Brokers::new(config) })
     }
 
@@ -85,8 +87,10 @@ impl Group<'_> {
     /// # Errors
     /// When it does not exist, or no broker answers.
     pub fn source_partitions(&self, source: &str) -> Result<i32, HostError> {
-        let missing =
-            || HostError::MissingTopic { role: "source", topic: source.to_owned(), servers: self.servers().to_owned() };
+        let missing = || {
+            BrokerError::MissingTopic { role: "source", topic: source.to_owned(), servers: self.servers().to_owned() }
+                .into()
+        };
         self.partitions(source)?.ok_or_else(missing)
     }
 

@@ -11,8 +11,9 @@ use super::{Chosen, From, NO_STATE, Refusal};
 use crate::clock::wall_ms;
 use crate::config::Backend;
 use crate::kafka;
+use crate::plan::StoreId;
 use crate::state::changelog::{Progress, Reader, Replay};
-use crate::state::{DISK_FOLDER, Disk, Local, MemoryStore, Redis, Stamp, StateStore, StoreId};
+use crate::state::{DISK_FOLDER, Disk, Local, MemoryStore, Redis, Stamp, StateStore};
 
 /// How often a bar shows what is left to read.
 const LOOK: Duration = Duration::from_millis(200);

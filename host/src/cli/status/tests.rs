@@ -52,7 +52,7 @@ fn tables_show_partitions_and_plugins() {
 fn a_version_that_a_partition_waits_for_is_shown() {
     let served = Served::start(None);
     for mut view in served.status.views.iter_mut() {
-        (view.state, view.failure) = (crate::task::PartitionState::WaitingForVersion, None);
+        (view.state, view.failure) = (crate::observe::PartitionState::WaitingForVersion, None);
         view.awaits = Some(format!("key-by@{}", "ab".repeat(32)));
     }
     let shown = status(&["--admin", &served.url], None).unwrap();

@@ -1,9 +1,9 @@
 //! How a change of versions went, told to everyone who looks.
 
-use super::super::audit::{self, Action, Who};
 use super::super::{Outcome, Refusal};
 use super::Deployer;
-use crate::admin::PluginStatus;
+use crate::deploy::PluginStatus;
+use crate::observe::audit::{self, Action, Who};
 use crate::plugin::Digest;
 
 impl Deployer {
@@ -42,7 +42,7 @@ impl Deployer {
             action,
             plugin,
             who,
-            old: self.running.get(plugin).map(|version| version.digest()),
+            old: self.running.get(plugin).map(|running| running.version.digest()),
             new,
             outcome: audit::Outcome::Refused,
             approved: Vec::new(),
@@ -59,8 +59,8 @@ impl Deployer {
     /// Shows the version in force and those before it.
     fn show(&self, plugin: &str) {
         let versions = self.history.of(plugin).map(|index| index.versions).unwrap_or_default();
-        if let Some(version) = self.running.get(plugin) {
-            self.statuses.insert(plugin.to_owned(), PluginStatus::running(version, versions));
+        if let Some(running) = self.running.get(plugin) {
+            self.statuses.insert(plugin.to_owned(), PluginStatus::running(&running.version, versions));
         }
     }
 }

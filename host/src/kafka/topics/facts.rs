@@ -11,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::{ASK, SendBounds, Topic, Topics, describe};
 use crate::config::Config;
 use crate::kafka;
-use crate::task::Plan;
+use crate::plan::Plan;
 
 /// The topics of a host, as of the last time that the brokers were asked.
 pub struct Facts {

@@ -6,10 +6,10 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
-use crate::admin::views::{Views, sorted};
+use crate::observe::PartitionState;
+use crate::observe::views::{Views, sorted};
+use crate::observe::{StageView, View};
 use crate::record::TopicPartition;
-use crate::task::PartitionState;
-use crate::task::{StageView, View};
 
 /// The views as of one scrape.
 #[derive(Debug)]

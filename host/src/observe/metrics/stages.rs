@@ -9,11 +9,11 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncod
 use prometheus_client::metrics::MetricType;
 
 use super::own::Own;
-use crate::deploy::Calls;
+use crate::observe::Calls;
+use crate::observe::{BUCKETS, CallTimes, Tally};
 use crate::plugin::Failure;
 use crate::plugin::Soft;
 use crate::state::Domain;
-use crate::task::{BUCKETS, CallTimes, Tally};
 
 /// Kinds of failure by which a trap or a limit ends a call.
 const TRAPS: [&str; 10] = [

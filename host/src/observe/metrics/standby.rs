@@ -6,8 +6,9 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
 
-use crate::admin::views::behind;
-use crate::state::{Copies, StoreId};
+use crate::observe::views::behind;
+use crate::plan::StoreId;
+use crate::state::Copies;
 
 /// How far each copy is behind, as of one scrape.
 #[derive(Debug)]

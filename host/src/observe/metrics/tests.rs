@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::admin::fixture;
-use crate::deploy::Calls;
+use crate::observe::Calls;
 use crate::plugin::{Counts, Failure, Soft};
 
 impl Metrics {

@@ -5,11 +5,7 @@ use std::collections::btree_map::Entry;
 
 use super::error::ChangelogError;
 use crate::config::{Config, Pipeline};
-
-/// The changelog topic of a stage.
-pub fn name(app: &str, pipeline: &str, stage: &str) -> String {
-    format!("{app}-{pipeline}-{stage}-changelog")
-}
+use crate::plan::changelog_topic;
 
 /// Whether every stage with a changelog has a topic of its own: names with
 /// hyphens can be joined to the same name, and a pipeline can name any topic.
@@ -21,7 +17,7 @@ pub fn check_names(config: &Config) -> Result<(), ChangelogError> {
     for pipeline in &config.pipelines {
         for stage in pipeline.stages.iter().filter(|stage| stage.state.changelog) {
             let here = (&*pipeline.name, &*stage.name);
-            match stages.entry(name(&config.app, here.0, here.1)) {
+            match stages.entry(changelog_topic(&config.app, here.0, here.1)) {
                 Entry::Vacant(free) => {
                     free.insert(here);
                 }
@@ -78,11 +74,6 @@ mod tests {
         let mut config = Config::parse(&text, "test", Path::new(""), [], &|_, _| Ok(())).unwrap();
         config.pipelines.iter_mut().flat_map(|p| &mut p.stages).for_each(|stage| stage.state.changelog = true);
         config
-    }
-
-    #[test]
-    fn a_name_is_made_of_app_pipeline_and_stage() {
-        assert_eq!(name("app", "locations", "last"), "app-locations-last-changelog");
     }
 
     #[test]

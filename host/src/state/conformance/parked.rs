@@ -1,7 +1,8 @@
 //! Records and timers that are parked, which are entries as well.
 
 use super::{Backend, LIMITS, commit, keys};
-use crate::state::{Cache, CacheError, CacheLimits, Parked};
+use crate::plan::CacheLimits;
+use crate::state::{Cache, CacheError, Parked};
 
 fn park(cache: &mut Cache, record_key: Option<&[u8]>, value: &str) {
     cache.begin(1_000, record_key);

@@ -1,7 +1,7 @@
 //! Scans: their order, their pages, what they see.
 
 use super::{Backend, all, commit, keys, pairs, set};
-use crate::state::CacheLimits;
+use crate::plan::CacheLimits;
 
 pub fn a_scan_pages_in_order_of_bytes(mut backend: Backend) {
     let mut cache = backend.cache(0);

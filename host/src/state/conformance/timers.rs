@@ -1,7 +1,8 @@
 //! Timers, which are entries as well.
 
 use super::{Backend, commit, keys, set};
-use crate::state::{Cache, CacheError, CacheLimits, Domain, Entry, StateError};
+use crate::plan::CacheLimits;
+use crate::state::{Cache, CacheError, Domain, Entry, StateError};
 
 const EVENT: Domain = Domain::EventTime;
 const CLOCK: Domain = Domain::ProcessingTime;

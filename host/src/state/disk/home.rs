@@ -14,7 +14,8 @@ use lsm_tree::{Cache, DescriptorTable};
 
 use super::fault::from_io;
 use super::place::Place;
-use crate::state::store::{StateError, StoreId};
+use crate::plan::StoreId;
+use crate::state::store::StateError;
 
 /// Tells a folder of ours.
 const MARKER: &str = "gregor-state";

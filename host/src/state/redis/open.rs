@@ -9,9 +9,10 @@ use redis::cmd;
 use super::link::{Link, evaluated};
 use super::script::{FORGET, OPEN};
 use super::{PART_BYTES, PART_CHANGES, Pending, Redis, RedisStood, RedisStore, note, promote};
+use crate::plan::StoreId;
 use crate::state::memory::MemoryStore;
 use crate::state::stamp::{STAMP, Stamp};
-use crate::state::store::{Entry, Origin, StateError, StateStore, StoreId};
+use crate::state::store::{Entry, Origin, StateError, StateStore};
 
 /// What the keys of a store look like; another format is refused.
 const FORMAT: &str = "1";

@@ -9,9 +9,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use crate::clock::wall_ms;
 use crate::config::Backend;
 use crate::kafka::{Arrival, PartitionReader, Quiet, topic_id};
+use crate::plan::StoreId;
 use crate::record::TopicPartition;
 use crate::state::changelog::{Decoded, ReplayError, read_record, tombstones_may_be_gone};
-use crate::state::{Checkpoint, OpenError, StateStore, StoreId};
+use crate::state::{Checkpoint, OpenError, StateStore};
 
 /// One question to the brokers.
 const ASK: Duration = Duration::from_secs(1);

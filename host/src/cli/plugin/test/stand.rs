@@ -15,11 +15,13 @@ use crate::config::{Backend, Config, FutureRecords, OnFailure};
 use crate::files::{foreign, private};
 use crate::kafka::partitioner;
 use crate::kafka::topics::{Topic, Topics};
+use crate::plan::Plan;
 use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
+use crate::position::Position;
 use crate::record::{Output, Record, TopicPartition};
 use crate::redrive::{Failed, Letter};
 use crate::state::{Cache, MemoryStore};
-use crate::task::{Context, Plan, Position, Progress, Task, Versions};
+use crate::task::{Context, InForce, Progress, Task, Versions};
 
 /// Where records that fail for good go, unless the configuration names a topic.
 const DEAD_LETTER: &str = "gregor-test-dead-letter";
@@ -84,9 +86,9 @@ impl Stand {
             if !versions.contains_key(plugin) {
                 let bytes = foreign::read(file, MAX_SIZE).with_context(|| format!("cannot read {}", file.display()))?;
                 let version = Version::compile(&engine, plugin, &bytes, MAX_SIZE).map_err(unfit)?;
-                versions.insert(plugin.clone(), Arc::new(version));
+                versions.insert(plugin.clone(), InForce::first(Arc::new(version)));
             }
-            Instance::new(&engine, &versions[plugin], &stage.scope).map_err(|failure| {
+            Instance::new(&engine, &versions[plugin].version, &stage.scope).map_err(|failure| {
                 unfit(Refused::Start { stage: stage.scope.stage.clone(), reason: failure.to_string() })
             })?;
         }

@@ -14,10 +14,11 @@ use crate::clock::wall_ms;
 use crate::config::Backend;
 use crate::kafka::topics::SendBounds;
 use crate::kafka::{self, Sender};
+use crate::plan::StoreId;
 use crate::state::changelog::{self, Changelog, HEADER, Wanted};
 use crate::state::{
     At, Checkpoint, DISK_FOLDER, Disk, Entry, Ground, Log, MAX_ENTRIES, Page, Point, Redis, STAMP, Stamp, Standing,
-    StateError, StateStore, StoreId,
+    StateError, StateStore,
 };
 
 /// Bytes of entries that are looked at at once.
