@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::plugin::{Counts, Failure, Soft};
+use crate::plugin::{Blame, Counts, Failure, Soft};
 use crate::state::Domain;
 
 /// Upper bounds of the buckets of `plugin_call_seconds`.
@@ -32,6 +32,11 @@ impl CallTimes {
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
+}
+
+/// Whether a failure of this kind counts against the plugin's version.
+pub(super) fn is_of_plugin(kind: &str) -> bool {
+    matches!(Failure::blame(kind), Blame::Plugin | Blame::Breach)
 }
 
 /// Calls of a plugin, over all its stages.
@@ -95,8 +100,7 @@ impl Tally {
 
     /// The call was made for one that was parked.
     pub fn released(&mut self, failure: Option<&'static str>) {
-        // Neither is the plugin's.
-        if !matches!(failure, Some("state" | Failure::TOPIC_UNAVAILABLE)) {
+        if failure.is_none_or(is_of_plugin) {
             self.released += 1;
             self.released_failed += u64::from(failure.is_some());
         }

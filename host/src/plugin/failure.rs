@@ -80,7 +80,54 @@ pub enum Failure {
     State(StateError),
 }
 
+/// What a kind of failure speaks against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The plugin: a trap or a limit ended its call.
+    Breach,
+    /// The plugin: its own word, or what it gave.
+    Plugin,
+    /// The record: no plugin was called with it.
+    Record,
+    /// The host, its state, or a topic: they did not serve.
+    Host,
+}
+
 impl Failure {
+    /// Every kind, and what it speaks against.
+    pub const KINDS: [(&'static str, Blame); 25] = [
+        ("trap", Blame::Breach),
+        ("timeout", Blame::Breach),
+        ("memory-limit", Blame::Breach),
+        ("table-limit", Blame::Breach),
+        ("stack-overflow", Blame::Breach),
+        ("handle-limit", Blame::Breach),
+        ("host-call-limit", Blame::Breach),
+        ("call-memory-limit", Blame::Breach),
+        ("output-count-limit", Blame::Breach),
+        ("output-bytes-limit", Blame::Breach),
+        ("reject", Blame::Plugin),
+        ("retry", Blame::Plugin),
+        ("invalid-output", Blame::Plugin),
+        ("topic-not-granted", Blame::Plugin),
+        ("no-sink", Blame::Plugin),
+        ("output-too-large", Blame::Plugin),
+        ("output-refused", Blame::Plugin),
+        ("entry-too-large", Blame::Plugin),
+        ("no-instance", Blame::Plugin),
+        ("future-timestamp", Blame::Record),
+        (Failure::RECORD_TOO_LARGE, Blame::Record),
+        (Failure::TOO_MANY_HEADERS, Blame::Record),
+        ("state", Blame::Host),
+        (Failure::NO_FREE_INSTANCE, Blame::Host),
+        (Failure::TOPIC_UNAVAILABLE, Blame::Host),
+    ];
+
+    /// What a failure of this kind speaks against. A version is judged by its own alone.
+    pub fn blame(kind: &str) -> Blame {
+        Failure::KINDS.iter().find(|(known, _)| *known == kind).map_or(Blame::Plugin, |(_, blame)| *blame)
+    }
+
     /// The kind of [`Failure::TopicUnavailable`].
     pub const TOPIC_UNAVAILABLE: &'static str = "topic-unavailable";
 
@@ -164,5 +211,51 @@ impl Failure {
             Failure::Reject(text) | Failure::Retry(text) | Failure::Migration(text) => Some(text),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_says_what_it_speaks_against() {
+        let (topic, reason) = (String::from("t"), Cow::from("why"));
+        let failures = [
+            (Failure::Reject("no".into()), Blame::Plugin),
+            (Failure::Retry("later".into()), Blame::Plugin),
+            (Failure::Trap("unreachable"), Blame::Breach),
+            (Failure::Timeout(Duration::ZERO), Blame::Breach),
+            (Failure::Memory { asked: 2, limit: 1 }, Blame::Breach),
+            (Failure::Table { asked: 2, limit: 1 }, Blame::Breach),
+            (Failure::Stack, Blame::Breach),
+            (Failure::Handles, Blame::Breach),
+            (Failure::Outputs { count: 2, limit: 1 }, Blame::Breach),
+            (Failure::OutputBytes { bytes: 2, limit: 1 }, Blame::Breach),
+            (Failure::HostCall(1), Blame::Breach),
+            (Failure::CallMemory { bytes: 2, limit: 1 }, Blame::Breach),
+            (Failure::RecordTooLarge { bytes: 2, limit: 1 }, Blame::Record),
+            (Failure::TooManyHeaders { count: 2, limit: 1 }, Blame::Record),
+            (Failure::PoolFull("1".into()), Blame::Host),
+            (Failure::InvalidOutput("name"), Blame::Plugin),
+            (Failure::TopicNotGranted, Blame::Plugin),
+            (Failure::NoSink, Blame::Plugin),
+            (Failure::OutputTooLarge { topic: topic.clone(), bytes: 2, limit: 1 }, Blame::Plugin),
+            (Failure::Future { timestamp: 2, ahead: 1, limit: 0 }, Blame::Record),
+            (Failure::OutputRefused { topic: topic.clone(), reason: reason.clone() }, Blame::Plugin),
+            (Failure::TopicUnavailable { topic: topic.clone(), reason }, Blame::Host),
+            (Failure::EntryTooLarge { topic, bytes: 2, limit: 1 }, Blame::Plugin),
+            (Failure::NoInstance("init".into()), Blame::Plugin),
+            (Failure::State(StateError::Fenced), Blame::Host),
+        ];
+        for (failure, blame) in &failures {
+            assert_eq!(Failure::blame(failure.kind()), *blame, "{failure:?}");
+            assert_eq!(failure.is_breach(), *blame == Blame::Breach, "{failure:?}");
+        }
+        let mut of_failures: Vec<_> = failures.iter().map(|(failure, _)| failure.kind()).collect();
+        let mut listed: Vec<_> = Failure::KINDS.iter().map(|(kind, _)| *kind).collect();
+        of_failures.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(of_failures, listed);
     }
 }

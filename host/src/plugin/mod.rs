@@ -32,7 +32,7 @@ pub use code::{CodeFolder, Source};
 pub use compiler::Compiler;
 pub use counts::Counts;
 pub use engine::Engine;
-pub use failure::Failure;
+pub use failure::{Blame, Failure};
 pub use instance::{Emitted, EmittedHeader, Instance};
 pub use limits::{Refusals, Soft};
 pub use outline::Outline;

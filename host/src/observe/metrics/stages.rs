@@ -10,47 +10,10 @@ use prometheus_client::metrics::MetricType;
 
 use super::own::Own;
 use crate::observe::Calls;
+use crate::observe::tally::is_of_plugin;
 use crate::observe::{BUCKETS, CallTimes, Tally};
-use crate::plugin::Failure;
-use crate::plugin::Soft;
+use crate::plugin::{Blame, Failure, Soft};
 use crate::state::Domain;
-
-/// Kinds of failure by which a trap or a limit ends a call.
-const TRAPS: [&str; 10] = [
-    "trap",
-    "timeout",
-    "memory-limit",
-    "table-limit",
-    "stack-overflow",
-    "handle-limit",
-    "host-call-limit",
-    "call-memory-limit",
-    "output-count-limit",
-    "output-bytes-limit",
-];
-
-/// The other kinds of failure. All kinds are shown from the start, at zero: a
-/// series that appears at 1 hides its first failure from `increase()`.
-const FAILURES: [&str; 15] = [
-    "reject",
-    "retry",
-    "state",
-    "invalid-output",
-    "topic-not-granted",
-    "no-sink",
-    "output-too-large",
-    "output-refused",
-    Failure::TOPIC_UNAVAILABLE,
-    "entry-too-large",
-    "no-instance",
-    "future-timestamp",
-    Failure::NO_FREE_INSTANCE,
-    Failure::RECORD_TOO_LARGE,
-    Failure::TOO_MANY_HEADERS,
-];
-
-/// Failures that say nothing of the plugin: the state, or a topic, did not serve.
-const OF_OTHERS: [&str; 2] = ["state", Failure::TOPIC_UNAVAILABLE];
 
 /// A stage's labels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
@@ -86,7 +49,9 @@ struct Totals {
 
 impl Default for Totals {
     fn default() -> Totals {
-        let zeros = || TRAPS.iter().chain(&FAILURES).map(|kind| (*kind, 0)).collect();
+        // All from the start, at zero: a series that appears at 1 hides its first failure
+        // from `increase()`.
+        let zeros = || Failure::KINDS.iter().map(|(kind, _)| (*kind, 0)).collect();
         Totals {
             ok: 0,
             failed: zeros(),
@@ -133,15 +98,15 @@ impl Stages {
 impl Stages {
     /// Calls so far, as of each worker's last commit, but for what was parked:
     /// others than those by which a version is judged. Failures are the plugin's
-    /// own, never those of the host's state.
+    /// own, never those of a record or of the host.
     pub fn calls<'a>(&self, stages: impl Iterator<Item = (&'a str, &'a str)>) -> Calls {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut calls = Calls::default();
         for (pipeline, stage) in stages {
             let labels = StageLabels { pipeline: pipeline.to_owned(), stage: stage.to_owned() };
             let Some(totals) = all.stages.get(&labels) else { continue };
-            let failed: u64 =
-                totals.failed.iter().filter(|(kind, _)| !OF_OTHERS.contains(kind)).map(|(_, count)| count).sum();
+            let own = totals.failed.iter().filter(|(kind, _)| is_of_plugin(kind));
+            let failed: u64 = own.map(|(_, count)| count).sum();
             calls.failed += failed.saturating_sub(totals.released_failed);
             calls.all += (totals.ok + failed).saturating_sub(totals.released);
         }
@@ -183,7 +148,7 @@ impl All {
         let help = "Calls that a trap or a limit ended, by reason.";
         let mut traps = encoder.encode_descriptor("plugin_traps", help, None, MetricType::Counter)?;
         for (labels, totals) in &self.stages {
-            for (kind, count) in totals.failed.iter().filter(|(kind, _)| TRAPS.contains(kind)) {
+            for (kind, count) in totals.failed.iter().filter(|(kind, _)| Failure::blame(kind) == Blame::Breach) {
                 counter(&mut traps, &labels.with("reason", kind), *count)?;
             }
         }

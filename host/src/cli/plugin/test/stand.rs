@@ -16,7 +16,7 @@ use crate::files::{foreign, private};
 use crate::kafka::partitioner;
 use crate::kafka::topics::{Topic, Topics};
 use crate::plan::Plan;
-use crate::plugin::{Capsule, Engine, Instance, Refused, Version};
+use crate::plugin::{Blame, Capsule, Engine, Failure, Instance, Refused, Version};
 use crate::position::Position;
 use crate::record::{Output, Record, TopicPartition};
 use crate::redrive::{Failed, Letter};
@@ -226,7 +226,7 @@ fn settle(
 ) -> anyhow::Result<()> {
     while progress == Progress::Waits {
         let failure = task.view(0).failure.unwrap_or("unknown");
-        let due = task.due().filter(|_| !matches!(failure, "no-instance" | "no-free-instance" | "state"));
+        let due = task.due().filter(|_| failure != "no-instance" && Failure::blame(failure) != Blame::Host);
         let Some(due) = due else { bail!("it cannot be processed: {failure}") };
         now.instant = due;
         progress = task.retry(context, now, outputs);
