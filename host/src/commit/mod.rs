@@ -281,7 +281,7 @@ impl Committer {
                 for task in &mut parties.tasks {
                     match task.ready() {
                         Ok(()) => {}
-                        Err(error @ (StateError::Unavailable(_) | StateError::Full(_))) => {
+                        Err(error) if error.is_retriable() => {
                             if let Some(suppressed) = STORE.line() {
                                 tracing::warn!(%error, suppressed, "records wait for the state store");
                             }
@@ -321,8 +321,8 @@ impl Committer {
         for task in &mut dirty {
             if ready.is_ok() {
                 ready = task.prepare(now_ms).map_err(Some);
-                if let Err(Some(error @ (StateError::Damaged(_) | StateError::Refused(_) | StateError::Fenced))) =
-                    &ready
+                if let Err(Some(error)) = &ready
+                    && !error.is_retriable()
                 {
                     task.break_off(error.clone());
                 }
@@ -349,10 +349,7 @@ impl Committer {
                 (self.begun, self.doomed) = (false, false);
                 let failures = parties.sender.context().take_failures();
                 let traced = trace(&failures, &mut parties.tasks);
-                let away = match &ready {
-                    Err(Some(error @ (StateError::Unavailable(_) | StateError::Full(_)))) => Some(error),
-                    _ => None,
-                };
+                let away = ready.as_ref().err().and_then(Option::as_ref).filter(|error| error.is_retriable());
                 let reason = reason(&traced, ready.as_ref().err().and_then(Option::as_ref), error.as_ref());
                 if !failures.is_empty() || parties.tasks.iter().any(|task| task.is_dirty()) {
                     self.aborts.push(reason);

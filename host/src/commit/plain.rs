@@ -9,7 +9,6 @@ use super::steps::{Unsent, classify, commit_offsets, flush, leave_uncommitted, o
 use super::{Committed, Committer, Parties, Phase, STORE, crash};
 use crate::commit::WorkerError;
 use crate::kafka::{self, Member, Sender};
-use crate::state::StateError;
 use crate::task::Task;
 
 impl Committer {
@@ -63,7 +62,7 @@ impl Committer {
         for task in &mut tasks {
             match task.prepare(now_ms) {
                 Ok(()) => {}
-                Err(error @ (StateError::Unavailable(_) | StateError::Full(_))) => {
+                Err(error) if error.is_retriable() => {
                     if let Some(suppressed) = STORE.line() {
                         tracing::warn!(partition = %task.id, %error, suppressed, "the commit waits for the state store");
                     }

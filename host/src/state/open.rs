@@ -62,10 +62,8 @@ pub enum OpenError {
 impl From<StateError> for OpenError {
     fn from(error: StateError) -> OpenError {
         match error {
-            StateError::Unavailable(_) | StateError::Full(_) | StateError::Fenced => {
-                OpenError::NotYet(error.to_string())
-            }
-            StateError::Damaged(_) | StateError::Refused(_) => OpenError::Impossible(error.to_string()),
+            error if error.is_retriable() || error == StateError::Fenced => OpenError::NotYet(error.to_string()),
+            error => OpenError::Impossible(error.to_string()),
         }
     }
 }
@@ -150,8 +148,7 @@ impl Stores {
 
     /// The cache of `stage` for `partition`, where nothing has to be read for it.
     pub fn at_once(&self, stage: &StagePlan) -> Option<Cache> {
-        let nothing = stage.state.backend == Backend::Memory && stage.changelog.is_none();
-        nothing.then(|| Cache::new(Box::new(MemoryStore::default()), stage.scope.cache, stage.origins))
+        (!stage.is_durable()).then(|| Cache::new(Box::new(MemoryStore::default()), stage.scope.cache, stage.origins))
     }
 
     pub(super) fn changelog(&self, stage: &StagePlan) -> Option<&Changelog> {

@@ -122,6 +122,13 @@ pub enum StateError {
     Fenced,
 }
 
+impl StateError {
+    /// Whether the same may be done later by itself: the store is away or has no room.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, StateError::Unavailable(_) | StateError::Full(_))
+    }
+}
+
 /// Entries of one stage for one topic partition, as the last write left them.
 /// Staging, undo and limits are the cache's, above it.
 ///

@@ -84,12 +84,11 @@ pub enum ReplayError {
 impl ReplayError {
     /// Whether the same replay may succeed later.
     pub fn is_retriable(&self) -> bool {
-        matches!(
-            self,
-            ReplayError::Unstable { .. }
-                | ReplayError::Unavailable { .. }
-                | ReplayError::Store(StateError::Unavailable(_))
-        )
+        match self {
+            ReplayError::Unstable { .. } | ReplayError::Unavailable { .. } => true,
+            ReplayError::Store(error) => error.is_retriable(),
+            _ => false,
+        }
     }
 
     /// Whether the store is to be wiped and filled from the whole changelog.
