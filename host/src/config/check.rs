@@ -10,9 +10,6 @@ use std::time::Duration;
 use super::read::Reader;
 use super::{Backend, Config, Delivery, Guarantee, OnFailure, Pipeline, Redis, Retry, Stage, State};
 
-/// Largest value that Redis takes.
-const MAX_REDIS_VALUE: u64 = 512 << 20;
-
 /// Bytes of the brokers' default `offset.metadata.max.bytes` that versions of
 /// plugins may take; the rest is for what else stands there.
 const MAX_VERSIONS: usize = 4_000;
@@ -73,10 +70,10 @@ pub(super) fn versions(reader: &mut Reader<'_>, pipelines: &[Pipeline]) {
 }
 
 pub(super) fn state(reader: &mut Reader<'_>, state: &State) {
-    if state.backend == Backend::Redis && state.max_value > MAX_REDIS_VALUE {
+    if state.max_value > state.backend.max_value() {
         reader.refuse("max-value", "is more than Redis takes", "write 512MiB or less");
     }
-    if state.backend == Backend::Redis && state.changelog {
+    if state.backend.is_shared() && state.changelog {
         reader.refuse(
             "changelog",
             "is on, and Redis outlives this host without one",
@@ -201,7 +198,7 @@ fn parked_survive(reader: &mut Reader<'_>, stages: &[Stage]) {
     let quarantines = stages.iter().find(|stage| stage.on_failure == OnFailure::Quarantine);
     if let (Some(stage), Some(first)) = (quarantines, stages.first())
         && !first.state.changelog
-        && first.state.backend != Backend::Redis
+        && !first.state.backend.is_shared()
     {
         reader.refuse(
             "stage",

@@ -86,6 +86,36 @@ pub enum Backend {
     Redis,
 }
 
+/// The largest value that Redis takes.
+const MAX_REDIS_VALUE: u64 = 512 << 20;
+
+impl Backend {
+    /// Whether it outlives the process.
+    pub fn is_durable(self) -> bool {
+        match self {
+            Backend::Memory => false,
+            Backend::Disk | Backend::Redis => true,
+        }
+    }
+
+    /// Whether every host of the group reaches it: the state is not lost with one of
+    /// them, and needs no changelog.
+    pub fn is_shared(self) -> bool {
+        match self {
+            Backend::Memory | Backend::Disk => false,
+            Backend::Redis => true,
+        }
+    }
+
+    /// The largest value that it takes, in bytes.
+    pub fn max_value(self) -> u64 {
+        match self {
+            Backend::Memory | Backend::Disk => u64::MAX,
+            Backend::Redis => MAX_REDIS_VALUE,
+        }
+    }
+}
+
 /// What one call of a plugin may use. A breach fails the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

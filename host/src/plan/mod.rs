@@ -10,7 +10,7 @@ use std::time::Duration;
 pub use names::{StoreId, changelog_topic, redrive_topic};
 pub use scope::{CacheLimits, Scope};
 
-use crate::config::{self, Backend, Config, Guarantee, OnFailure, Retry, Start};
+use crate::config::{self, Config, Guarantee, OnFailure, Retry, Start};
 
 /// Below `host.data-dir`.
 const CAPSULES: &str = "capsules";
@@ -127,7 +127,7 @@ impl StagePlan {
 
     /// Whether its state outlives the process.
     pub fn is_durable(&self) -> bool {
-        self.changelog.is_some() || self.state.backend != Backend::Memory
+        self.changelog.is_some() || self.state.backend.is_durable()
     }
 
     fn new(config: &Config, pipeline: &str, stage: &config::Stage) -> StagePlan {
@@ -144,7 +144,7 @@ impl StagePlan {
             changelog: state.changelog.then(|| changelog_topic(&config.app, pipeline, &stage.name).into()),
             origins: config.delivery.guarantee == Guarantee::ExactlyOnce
                 || state.changelog
-                || state.backend != Backend::Memory,
+                || state.backend.is_durable(),
             state,
         }
     }

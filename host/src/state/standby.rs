@@ -25,7 +25,6 @@ use super::changelog::reading;
 use super::local::{self, Found};
 use super::open::Stores;
 use super::{Checkpoint, MemoryStore, OpenError, StateStore};
-use crate::config::Backend;
 use crate::kafka::{self, Quiet};
 use crate::plan::StoreId;
 use crate::plan::{Plan, StagePlan};
@@ -353,7 +352,7 @@ impl Keeper {
         note(&mut tail);
         let remaining = tail.remaining();
         tracing::info!(store = %id, remaining, "standby copy handed over");
-        (tail.of.backend == Backend::Memory).then(|| tail.into_copy())
+        (!tail.of.backend.is_durable()).then(|| tail.into_copy())
     }
 }
 

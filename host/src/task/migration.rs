@@ -147,6 +147,9 @@ impl Task {
 
     /// Whether `migrate` is to be called by now.
     pub fn migration_due(&self, now: Instant) -> bool {
+        if self.broken().is_some() {
+            return false;
+        }
         match self.succession.unmigrated {
             Some(Unmigrated::Due) => true,
             Some(Unmigrated::At(due)) => due <= now,

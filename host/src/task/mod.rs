@@ -10,6 +10,7 @@ mod pipeline;
 mod progress;
 mod provenance;
 mod quarantine;
+mod readiness;
 mod redriving;
 mod refusals;
 mod rollback;
@@ -33,6 +34,7 @@ use stamps::Stamps;
 
 pub use order::{Ran, Recorded, Standing};
 pub use progress::Progress;
+pub use readiness::Readiness;
 pub use refusals::Refusal;
 pub use trouble::Trouble;
 
@@ -213,11 +215,6 @@ impl Task {
         Ok(())
     }
 
-    /// When what waits is to be tried again.
-    pub fn due(&self) -> Option<Instant> {
-        self.waiting.as_ref().filter(|_| !self.is_unmigrated() && !self.paused).and_then(|waiting| waiting.due)
-    }
-
     /// Whether it is held for what a topic takes: an output, or a dead letter.
     pub fn is_held_for_a_topic(&self) -> bool {
         let held = self.waiting.as_ref().filter(|waiting| waiting.due.is_none());
@@ -231,20 +228,6 @@ impl Task {
         {
             (waiting.attempts, waiting.due) = (0, Some(now));
         }
-    }
-
-    /// Whether its partition is to be paused.
-    pub fn waits(&self) -> bool {
-        self.waiting.is_some()
-            || self.is_unmigrated()
-            || self.paused
-            || self.is_unreadable()
-            // It is opened anew, and its records are processed then.
-            || self.broken.is_some()
-    }
-
-    pub fn is_paused(&self) -> bool {
-        self.paused
     }
 
     /// Someone has paused its partition, or resumed it.

@@ -106,7 +106,7 @@ impl Task {
     /// Whether [`Task::fire`] has something to do. Moves the event time of a
     /// partition that is at its end and idle.
     pub fn has_due(&mut self, now: &Now) -> bool {
-        if self.waits() || self.broken().is_some() {
+        if self.waits() {
             self.held_back();
             return false;
         }

@@ -10,7 +10,7 @@ impl Task {
     pub fn view(&self, worker: usize) -> View {
         let stalled = self.stalled_by();
         let (state, failure) = match (self.migration_waits(), &self.waiting) {
-            _ if self.is_paused() => (PartitionState::Paused, None),
+            _ if self.paused => (PartitionState::Paused, None),
             _ if self.trouble.is_some() => (PartitionState::Unreadable, self.trouble.map(|trouble| trouble.kind)),
             _ if stalled.is_some() => (PartitionState::NoProgress, stalled),
             (Some(true), _) => (PartitionState::Retrying, Some("migration")),

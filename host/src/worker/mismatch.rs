@@ -11,7 +11,6 @@ use super::Worker;
 use super::opening::Decided;
 use super::restore::Restoring;
 use crate::commit::WorkerError;
-use crate::config::Backend;
 use crate::observe::{PartitionState, View};
 use crate::observe::{Settled, Who};
 use crate::plan::StagePlan;
@@ -67,7 +66,7 @@ impl Worker {
                 let (Some(topic), Some(log)) = (&plan.changelog, &ground.log) else { continue };
                 match is_other(topic, log.id.as_deref()) {
                     false => {}
-                    true if plan.state.backend == Backend::Memory => tell_lost_changelog(self.index, task, plan, topic),
+                    true if !plan.state.backend.is_durable() => tell_lost_changelog(self.index, task, plan, topic),
                     true => other = Some(topic.clone()),
                 }
             }

@@ -26,9 +26,7 @@ impl Worker {
         self.redrive_at = since + REDRIVE;
         for task in self.tasks.values_mut() {
             while now.instant.duration_since(since) < REDRIVE
-                && task.broken().is_none()
-                && !task.is_unmigrated()
-                && !task.is_paused()
+                && task.readiness().takes_back()
                 && let Some(request) = task.next_redrive(redrives, now.instant)
             {
                 if !self.committer.begin(&self.sender) {

@@ -294,10 +294,7 @@ fn tell_parked(unit: &Unit<'_>, cause: &Cause<'_>) {
 impl Task {
     /// Whether [`Task::release`] has something to do.
     pub fn has_release(&self, now: Instant) -> bool {
-        self.pipelines.iter().any(|pipeline| pipeline.is_release_due(now))
-            && !self.is_unmigrated()
-            && !self.paused
-            && self.broken().is_none()
+        self.pipelines.iter().any(|pipeline| pipeline.is_release_due(now)) && self.readiness().takes_back()
     }
 
     /// Whether parked records are on their way, or are tried again later.
