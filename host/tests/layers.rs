@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// The line of docs/architecture.md that begins the order.
-const ORDER: &str = "    cli → ";
+const ORDER: &str = "cli → ";
 
 /// The modules of docs/architecture.md, those that may import most first.
 fn order() -> Vec<String> {
     let text = fs::read_to_string(Path::new(ROOT).join("../docs/architecture.md")).expect("docs/architecture.md");
     let from = text.find(ORDER).expect("the order of the modules");
-    let block = text[from..].split("\n\n").next().expect("a block");
+    let block = text[from..].split("\n```").next().expect("a block");
     block.split(['→', '\n']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
